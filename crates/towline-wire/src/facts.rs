@@ -1,0 +1,346 @@
+//! What a request says about itself, read once.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use http::Uri;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use towline_core::Facts;
+
+use crate::path;
+
+/// What a picture, a sound or a document is taken for in tokens, whatever its size.
+const MEDIA_TOKENS: u64 = 1_000;
+
+/// Reads a request's facts from its URI and its body, in one pass over the JSON and without building a tree.
+///
+/// * **dialect**: from the end of the path (`/chat/completions`, `/responses`, `/messages`, `:generateContent`,
+///   `/model/{id}/converse`, ...); `/embeddings` counts as OpenAI's chat dialect.
+/// * **model**: the body's `model`, else the one that the path names, percent-decoded.
+/// * **stream**: the body's `stream`, or a verb in the path that streams.
+/// * **max output tokens**: the largest of `max_completion_tokens`, `max_tokens`, `max_output_tokens`,
+///   `generationConfig.maxOutputTokens` and `inferenceConfig.maxTokens`.
+/// * **input tokens**: an estimate of 1.1 tokens for each four bytes of text in the body, rounded up. Text is every
+///   string value, unescaped, however deep; keys and punctuation count nothing. A base64 string counts as 1,000 tokens.
+///
+/// A body that is not a JSON object, in whole, yields what the path alone tells. Wrong types tell nothing and harm nothing.
+///
+/// ```
+/// use towline_core::Dialect;
+///
+/// let uri = "https://api.openai.com/v1/chat/completions".parse().unwrap();
+/// let facts = towline_wire::facts::read(&uri, br#"{"model":"gpt-5","stream":true,"messages":[]}"#);
+/// assert_eq!(facts.dialect, Some(Dialect::OpenAiChat));
+/// assert_eq!(facts.model.as_deref(), Some("gpt-5"));
+/// assert!(facts.stream);
+/// ```
+#[must_use]
+pub fn read(uri: &Uri, body: &[u8]) -> Facts {
+    let told = path::read(uri.path());
+    let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let from_path = || Some(Arc::from(path::decode(uri.path().get(told.model?)?)));
+    let mut facts = Facts::default();
+    facts.dialect = told.dialect;
+    facts.model = body.model.map(Arc::from).or_else(from_path);
+    facts.stream = told.stream || body.stream;
+    facts.max_output_tokens = body.max_output;
+    facts.input_tokens = body.text.tokens();
+    facts
+}
+
+/// The little that is kept of a body.
+#[derive(Default)]
+struct Body {
+    model: Option<String>,
+    stream: bool,
+    max_output: Option<u64>,
+    text: Text,
+}
+
+/// How much text and how many media were seen.
+#[derive(Clone, Copy, Default)]
+struct Text {
+    bytes: u64,
+    media: u64,
+}
+
+/// A value of which little is asked: a scalar, or an object's limit on output.
+enum Small<'de> {
+    Text(Cow<'de, str>),
+    Number(u64),
+    Flag(bool),
+    Config(Option<u64>),
+    Other,
+}
+
+/// Counts the text in a value into the `Text` it holds; the flag says that the value stands under a key for base64.
+struct Count<'a>(&'a mut Text, bool);
+
+impl Text {
+    fn add(&mut self, text: &str, media: bool) {
+        // Short values under such a key are text after all, and a wrong guess costs little.
+        if (media && text.len() > 256) || text.starts_with("data:") {
+            self.media += 1;
+        } else {
+            self.bytes = self.bytes.saturating_add(text.len() as u64);
+        }
+    }
+
+    fn tokens(self) -> u64 {
+        self.bytes.div_ceil(4).saturating_mul(11).div_ceil(10).saturating_add(self.media.saturating_mul(MEDIA_TOKENS))
+    }
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Body;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
+                let mut body = Body::default();
+                while let Some(Key(key)) = map.next_key()? {
+                    let limit = match &*key {
+                        "model" => {
+                            if let Small::Text(model) = map.next_value()? {
+                                body.model = Some(model.into_owned());
+                            }
+                            None
+                        }
+                        "stream" => {
+                            body.stream = matches!(map.next_value()?, Small::Flag(true));
+                            None
+                        }
+                        "max_tokens" | "max_completion_tokens" | "max_output_tokens" => match map.next_value()? {
+                            Small::Number(n) => Some(n),
+                            _ => None,
+                        },
+                        "generationConfig" | "generation_config" | "inferenceConfig" => match map.next_value()? {
+                            Small::Config(limit) => limit,
+                            _ => None,
+                        },
+                        key => {
+                            map.next_value_seed(Count(&mut body.text, is_media(key)))?;
+                            None
+                        }
+                    };
+                    body.max_output = body.max_output.max(limit);
+                }
+                Ok(body)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// An object's key, borrowed where it has no escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl<'de> Visitor<'de> for Name {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(v)))
+            }
+
+            fn visit_str<E>(self, v: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(v.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Small<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Small<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+                Ok(Small::Text(Cow::Borrowed(v)))
+            }
+
+            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+                Ok(Small::Text(Cow::Owned(v.to_owned())))
+            }
+
+            fn visit_u64<E>(self, v: u64) -> Result<Self::Value, E> {
+                Ok(Small::Number(v))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Small::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Small::Other)
+            }
+
+            fn visit_bool<E>(self, v: bool) -> Result<Self::Value, E> {
+                Ok(Small::Flag(v))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Small::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                IgnoredAny.visit_seq(seq).map(|_| Small::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut limit = None;
+                while let Some(Key(key)) = map.next_key()? {
+                    if !matches!(&*key, "maxOutputTokens" | "max_output_tokens" | "maxTokens") {
+                        map.next_value::<IgnoredAny>()?;
+                    } else if let Small::Number(n) = map.next_value()? {
+                        limit = limit.max(Some(n));
+                    }
+                }
+                Ok(Small::Config(limit))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Count<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Count<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<(), E> {
+        self.0.add(v, self.1);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Count(self.0, self.1))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            map.next_value_seed(Count(self.0, is_media(&key)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys under which the dialects carry base64.
+fn is_media(key: &str) -> bool {
+    matches!(key, "data" | "bytes" | "file_data" | "b64_json")
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_core::Dialect;
+
+    use super::*;
+
+    fn facts(uri: &'static str, body: &str) -> Facts {
+        read(&Uri::from_static(uri), body.as_bytes())
+    }
+
+    #[test]
+    fn the_limit_on_output_is_found_in_each_dialect() {
+        let limit = |body| facts("/v1/chat/completions", body).max_output_tokens;
+        assert_eq!(limit(r#"{"max_tokens":5}"#), Some(5));
+        assert_eq!(limit(r#"{"max_tokens":5,"max_completion_tokens":7}"#), Some(7));
+        assert_eq!(limit(r#"{"max_output_tokens":5}"#), Some(5));
+        assert_eq!(
+            limit(r#"{"generationConfig":{"temperature":1,"maxOutputTokens":9,"thinkingConfig":{"maxTokens":3}}}"#),
+            Some(9)
+        );
+        assert_eq!(limit(r#"{"inferenceConfig":{"maxTokens":11}}"#), Some(11));
+        assert_eq!(limit(r#"{"max_tokens":null,"inferenceConfig":[1],"generationConfig":"x"}"#), None);
+        assert_eq!(limit(r#"{"max_tokens":-1,"max_completion_tokens":1.5}"#), None);
+    }
+
+    #[test]
+    fn the_model_in_the_body_goes_before_the_one_in_the_path() {
+        let azure = "https://a.openai.azure.com/openai/deployments/d%20e/chat/completions?api-version=1";
+        assert_eq!(facts(azure, "{}").model.as_deref(), Some("d e"));
+        assert_eq!(facts(azure, r#"{"model":"gpt\u002d5"}"#).model.as_deref(), Some("gpt-5"));
+        assert_eq!(facts(azure, r#"{"model":17}"#).model.as_deref(), Some("d e"));
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_in_the_body_or_in_the_path() {
+        assert!(facts("/v1/messages", r#"{"stream":true}"#).stream);
+        assert!(!facts("/v1/messages", r#"{"stream":"true"}"#).stream);
+        assert!(facts("/v1beta/models/g:streamGenerateContent", "{}").stream);
+    }
+
+    #[test]
+    fn the_estimate_counts_text_and_takes_media_as_a_lump() {
+        let tokens = |body: &str| facts("/v1/messages", body).input_tokens;
+        assert_eq!(tokens("{}"), 0);
+        assert_eq!(tokens(r#"{"messages":[{"role":"user","content":"12345678901234567890123456789012345a"}]}"#), 11);
+        let picture = "A".repeat(100_000);
+        assert_eq!(tokens(&format!(r#"{{"contents":[{{"inline_data":{{"data":"{picture}"}}}}]}}"#)), MEDIA_TOKENS);
+        assert_eq!(tokens(&format!(r#"{{"messages":[{{"url":"data:image/png;base64,{picture}"}}]}}"#)), MEDIA_TOKENS);
+        assert!(tokens(&format!(r#"{{"prompt":"{picture}"}}"#)) > 25_000);
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_leaves_what_the_path_tells() {
+        for body in ["", "{", "[]", "\"x\"", "{\"model\":\"x\"} {", "{\"model\":\"x\"", "\u{0}"] {
+            let facts = facts("/model/m/converse", body);
+            assert_eq!((facts.dialect, facts.model.as_deref()), (Some(Dialect::Bedrock), Some("m")), "{body:?}");
+            assert_eq!((facts.max_output_tokens, facts.input_tokens, facts.stream), (None, 0, false));
+        }
+        assert_eq!(facts("/model/m/converse", &"[".repeat(100_000)).model.as_deref(), Some("m"));
+    }
+}
