@@ -1,0 +1,138 @@
+//! What the caller asked for once: all attempts together.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{Extensions, StatusCode};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::{failure::FailureKind, target::Dialect};
+
+/// One call, as a cheap handle (one `Arc`) in the extensions of its request, of all its attempts, and of its response.
+///
+/// `CallLayer` makes it. Layers that find none use their defaults.
+#[derive(Clone)]
+pub struct Call(Arc<Inner>);
+
+struct Inner {
+    facts: Facts,
+    began: Instant,
+    deadline: Option<Instant>,
+    trail: Mutex<Vec<Attempt>>,
+}
+
+/// What a request says about itself, read once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// The dialect that the request speaks, if its path tells.
+    pub dialect: Option<Dialect>,
+    /// The model it asks for.
+    pub model: Option<Arc<str>>,
+    /// Whether it asks for a stream.
+    pub stream: bool,
+    /// The most tokens that the answer may have, if it says so.
+    pub max_output_tokens: Option<u64>,
+    /// An estimate of the prompt's tokens; 0 where nothing is known.
+    pub input_tokens: u64,
+}
+
+/// One line of a call's trail: categories and times only, never a provider's text or a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The target's name, where one was chosen.
+    pub target: Option<Arc<str>>,
+    /// Why it failed; `None` if it succeeded.
+    pub failure: Option<FailureKind>,
+    /// The status that was answered, if any was.
+    pub status: Option<StatusCode>,
+    /// When it was sent.
+    pub began: Instant,
+    /// How long it took until its outcome was known.
+    pub took: Duration,
+    /// How long we had waited before it (backoff).
+    pub waited: Duration,
+}
+
+impl Call {
+    /// A call that began at `began` and must end by `deadline`.
+    #[must_use]
+    pub fn new(facts: Facts, began: Instant, deadline: Option<Instant>) -> Self {
+        Self(Arc::new(Inner { facts, began, deadline, trail: Mutex::new(Vec::new()) }))
+    }
+
+    /// The call that a request or response belongs to, if `CallLayer` stands above.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// What the request says about itself.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    /// When the call began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.0.began
+    }
+
+    /// When it must end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    /// The time that is left at `now`: `None` without a deadline, zero after it.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        Some(self.0.deadline?.saturating_duration_since(now))
+    }
+
+    /// Adds a line to the trail.
+    pub fn record(&self, attempt: Attempt) {
+        self.0.trail.lock().push(attempt);
+    }
+
+    /// The attempts so far, first to last.
+    #[must_use]
+    pub fn trail(&self) -> Vec<Attempt> {
+        self.0.trail.lock().clone()
+    }
+
+    /// How many attempts there have been so far.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.0.trail.lock().len()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("facts", &self.0.facts).field("trail", &*self.0.trail.lock()).finish_non_exhaustive()
+    }
+}
+
+impl Attempt {
+    /// An attempt that was sent at `began` and whose outcome is known at `now`; it has succeeded unless said otherwise.
+    #[must_use]
+    pub fn new(began: Instant, now: Instant) -> Self {
+        Self { target: None, failure: None, status: None, began, took: now.saturating_duration_since(began), waited: Duration::ZERO }
+    }
+}
+
+/// One line for people, as in `primary: rate_limit 429 after 12ms`.
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.target.as_deref().unwrap_or("attempt"))?;
+        f.write_str(": ")?;
+        f.write_str(self.failure.map_or("ok", FailureKind::name))?;
+        if let Some(status) = self.status {
+            write!(f, " {}", status.as_u16())?;
+        }
+        write!(f, " after {}ms", self.took.as_millis())
+    }
+}

@@ -1,0 +1,309 @@
+//! Where a call can go.
+
+use std::{fmt, hash, sync::Arc};
+
+use http::{Extensions, HeaderName, HeaderValue, Uri, header};
+
+use crate::InvalidConfig;
+
+/// A provider family's wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// OpenAI Chat Completions (`/chat/completions`), and what speaks like it.
+    OpenAiChat,
+    /// OpenAI Responses (`/responses`).
+    OpenAiResponses,
+    /// Anthropic Messages (`/messages`).
+    Anthropic,
+    /// Gemini `generateContent`, Vertex included.
+    Gemini,
+    /// Bedrock Converse.
+    Bedrock,
+}
+
+/// One place a call can go to: a name, a base URI, and what the request needs there.
+///
+/// A target is data. It is a cheap clone (one `Arc`) and travels in the extensions of each request that a fallback
+/// sends to it, so that the layers beneath keep their state apart for each target. Two targets are equal when their names are.
+///
+/// ```
+/// use towline_core::{Credential, Dialect, Target};
+///
+/// let target = Target::new("anthropic", "https://api.anthropic.com")?
+///     .with_dialect(Dialect::Anthropic)
+///     .with_model("claude-sonnet-4-6")
+///     .with_credential(Credential::header("x-api-key", "sk-secret")?);
+/// assert_eq!(target.name(), "anthropic");
+/// assert!(!format!("{target:?}").contains("sk-secret"));
+/// # Ok::<(), towline_core::InvalidConfig>(())
+/// ```
+#[derive(Clone)]
+pub struct Target(Arc<Inner>);
+
+/// What a request shows to be let in. Its value appears in no `Debug` and in no error.
+#[derive(Clone)]
+pub struct Credential(Place);
+
+#[derive(Clone)]
+enum Place {
+    Header(HeaderName, HeaderValue),
+    /// Name and value, already percent-encoded.
+    Query(Arc<str>, Arc<str>),
+}
+
+#[derive(Clone)]
+struct Inner {
+    name: Arc<str>,
+    base: Uri,
+    dialect: Option<Dialect>,
+    model: Option<Arc<str>>,
+    credential: Option<Credential>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Target {
+    /// A target called `name` at `base`, the URI as the provider's own SDK takes it (OpenAI's with `/v1`).
+    ///
+    /// # Errors
+    ///
+    /// `name` if it is empty; `base` if it is no absolute URI of scheme `http` or `https`, carries a user or password, or has a query.
+    pub fn new(name: impl AsRef<str>, base: impl AsRef<str>) -> Result<Self, InvalidConfig> {
+        let name = name.as_ref();
+        if name.is_empty() {
+            return Err(InvalidConfig::new("name", "a target needs a name"));
+        }
+        let base: Uri = base.as_ref().parse().map_err(|_| InvalidConfig::new("base", "is not a URI"))?;
+        if !matches!(base.scheme_str(), Some("http" | "https")) {
+            return Err(InvalidConfig::new("base", "must be an absolute URI that starts with http:// or https://"));
+        }
+        if base.authority().is_none_or(|a| a.as_str().contains('@')) {
+            return Err(InvalidConfig::new("base", "must not carry a user or password; use a credential"));
+        }
+        if base.query().is_some() {
+            return Err(InvalidConfig::new("base", "must not have a query; use a credential or a header"));
+        }
+        Ok(Self(Arc::new(Inner { name: name.into(), base, dialect: None, model: None, credential: None, headers: Vec::new() })))
+    }
+
+    /// The same target, speaking `dialect`. Default: recognised from each request and answer.
+    #[must_use]
+    pub fn with_dialect(self, dialect: Dialect) -> Self {
+        self.with(|t| t.dialect = Some(dialect))
+    }
+
+    /// The same target with its own name for the model, put in the place of the caller's. Default: the caller's.
+    #[must_use]
+    pub fn with_model(self, model: impl AsRef<str>) -> Self {
+        self.with(|t| t.model = Some(model.as_ref().into()))
+    }
+
+    /// The same target with a credential. Default: none, and none of the caller's is passed on either.
+    #[must_use]
+    pub fn with_credential(self, credential: Credential) -> Self {
+        self.with(|t| t.credential = Some(credential))
+    }
+
+    /// The same target with a header that every request to it carries, such as `anthropic-version`.
+    #[must_use]
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.with(|t| t.headers.push((name, value)))
+    }
+
+    /// The target that a request is meant for, if a layer above has chosen one.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The name: the key of all state that is kept for this target.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The name, shared.
+    #[must_use]
+    pub fn key(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    /// The base URI.
+    #[must_use]
+    pub fn base(&self) -> &Uri {
+        &self.0.base
+    }
+
+    /// The dialect it speaks, if told.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.0.dialect
+    }
+
+    /// Its name for the model, if told.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.0.model.as_deref()
+    }
+
+    /// Its credential, if told.
+    #[must_use]
+    pub fn credential(&self) -> Option<&Credential> {
+        self.0.credential.as_ref()
+    }
+
+    /// The headers that every request to it carries.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may be secret too, so only their names are shown.
+        let headers: Vec<_> = self.0.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Target")
+            .field("name", &self.0.name)
+            .field("base", &self.0.base)
+            .field("dialect", &self.0.dialect)
+            .field("model", &self.0.model)
+            .field("credential", &self.0.credential)
+            .field("headers", &headers)
+            .finish()
+    }
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Target {}
+
+impl hash::Hash for Target {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl Credential {
+    /// `Authorization: Bearer <token>`.
+    ///
+    /// # Errors
+    ///
+    /// `credential` if the token is empty or holds what a header cannot.
+    pub fn bearer(token: impl AsRef<str>) -> Result<Self, InvalidConfig> {
+        let token = non_empty(token.as_ref())?;
+        Self::header(header::AUTHORIZATION.as_str(), format!("Bearer {token}"))
+    }
+
+    /// A header of its own, such as `x-api-key` or `x-goog-api-key`. The value is marked sensitive.
+    ///
+    /// # Errors
+    ///
+    /// `credential` if the name is no header name, or the value is empty or holds what a header cannot.
+    pub fn header(name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self, InvalidConfig> {
+        let name = name.as_ref().parse().map_err(|_| InvalidConfig::new("credential", "its header's name is invalid"))?;
+        let mut value: HeaderValue =
+            non_empty(value.as_ref())?.parse().map_err(|_| InvalidConfig::new("credential", "its value cannot stand in a header"))?;
+        value.set_sensitive(true);
+        Ok(Self(Place::Header(name, value)))
+    }
+
+    /// A query parameter, such as Gemini's `key`. URIs end up in logs: prefer a header where the provider takes one.
+    ///
+    /// # Errors
+    ///
+    /// `credential` if the name or the value is empty.
+    pub fn query(name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self, InvalidConfig> {
+        let encode = |s: &str| Ok::<Arc<str>, InvalidConfig>(percent_encode(non_empty(s)?).into());
+        Ok(Self(Place::Query(encode(name.as_ref())?, encode(value.as_ref())?)))
+    }
+
+    /// The header that carries it, if a header does.
+    #[must_use]
+    pub fn as_header(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        match &self.0 {
+            Place::Header(name, value) => Some((name, value)),
+            Place::Query(..) => None,
+        }
+    }
+
+    /// The query parameter that carries it, percent-encoded, if one does.
+    #[must_use]
+    pub fn as_query(&self) -> Option<(&str, &str)> {
+        match &self.0 {
+            Place::Query(name, value) => Some((name, value)),
+            Place::Header(..) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Header(name, _) => write!(f, "Credential({name}: <hidden>)"),
+            Place::Query(name, _) => write!(f, "Credential(?{name}=<hidden>)"),
+        }
+    }
+}
+
+fn non_empty(text: &str) -> Result<&str, InvalidConfig> {
+    if text.is_empty() { Err(InvalidConfig::new("credential", "is empty")) } else { Ok(text) }
+}
+
+/// Encodes all but RFC 3986's unreserved characters.
+fn percent_encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_that_is_no_absolute_http_uri_is_refused_by_name() {
+        for base in ["", "/v1", "api.openai.com", "ftp://host", "http://user:pw@host", "http://host/?key=1", "http://ho st"] {
+            assert_eq!(Target::new("t", base).unwrap_err().field(), "base", "{base:?}");
+        }
+        assert_eq!(Target::new("", "http://host").unwrap_err().field(), "name");
+    }
+
+    #[test]
+    fn no_debug_shows_a_secret() {
+        let target = Target::new("t", "http://host").unwrap().with_header(HeaderName::from_static("x-extra"), HeaderValue::from_static("s3cret"));
+        for credential in [Credential::bearer("s3cret"), Credential::header("x-api-key", "s3cret"), Credential::query("key", "s3cret")] {
+            let shown = format!("{:?} {:?}", credential.as_ref().unwrap(), target.clone().with_credential(credential.clone().unwrap()));
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_header_credential_is_marked_sensitive() {
+        let credential = Credential::bearer("k").unwrap();
+        let (name, value) = credential.as_header().unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap(), value.is_sensitive()), ("authorization", "Bearer k", true));
+    }
+
+    #[test]
+    fn a_credential_that_cannot_be_sent_is_refused() {
+        assert!(Credential::bearer("").is_err());
+        assert!(Credential::bearer("a\nb").is_err());
+        assert!(Credential::header("not a name", "k").is_err());
+        assert_eq!(Credential::query("key", "a&b=c").unwrap().as_query(), Some(("key", "a%26b%3Dc")));
+    }
+}
