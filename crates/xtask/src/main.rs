@@ -3,7 +3,7 @@
 //! Each routine is a list of steps in a file of its name. A step prints a heading and how long it took; the first that fails
 //! ends the routine with a non-zero exit and the line that repeats it.
 
-use std::{env, process::ExitCode};
+use std::{env, io, process::ExitCode};
 
 use step::Steps;
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
-    let mut steps = Steps::new(workspace::root());
+    let mut steps = Steps::new(workspace::root(), io::stdout());
     let outcome = match (routine.as_str(), rest) {
         ("test", []) => test::run(&mut steps, ci::is_here()),
         ("lint", []) => lint::run(&mut steps),
