@@ -26,5 +26,5 @@ fn deny(steps: &mut Steps) -> Result<(), Failure> {
         steps.note("cargo-deny is not installed: `cargo deny check` did not run");
         return Ok(());
     }
-    steps.cargo("cargo-deny", &Cargo::new("deny --all-features check"))
+    steps.cargo("cargo-deny", &Cargo::new("deny --locked check"))
 }
