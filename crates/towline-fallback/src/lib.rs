@@ -1,1 +1,79 @@
-//! Being written.
+//! Sends a call that one target cannot answer to the next.
+//!
+//! A [`Target`](towline_core::Target) is data: a name, a base URI, a model, a credential. [`FallbackLayer`] tries them in order. For each hop it makes
+//! the request anew **from the original**, so that nothing of one target is carried to another: the URI is joined to the target's base, the
+//! model is replaced byte-exactly, every credential is stripped and the target's own put in. The target itself goes into the request's
+//! extensions, where the layers beneath find it and keep a circuit, a limiter and a retry budget for each; it also goes into the extensions of the
+//! response, so that the caller sees who answered.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use towline_core::{Credential, Target};
+//! use towline_fallback::FallbackLayer;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let targets = [
+//!     Target::new("openai", "https://api.openai.com/v1")?.with_credential(Credential::bearer("sk-one")?),
+//!     Target::new("groq", "https://api.groq.com/openai/v1")?.with_model("llama-4").with_credential(Credential::bearer("gsk-two")?),
+//! ];
+//! // A client whose first target is down.
+//! let client = tower::service_fn(|request: http::Request<Full<Bytes>>| async move {
+//!     let status = if request.uri().host() == Some("api.openai.com") { 503 } else { 200 };
+//!     Ok::<_, towline_core::BoxError>(http::Response::builder().status(status).body(Full::<Bytes>::default())?)
+//! });
+//! let service = ServiceBuilder::new().layer(FallbackLayer::new(targets)?).service(client);
+//!
+//! let request = http::Request::post("/v1/chat/completions").body(Full::from(r#"{"model":"gpt-5"}"#))?;
+//! let response = service.oneshot(request).await?;
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(Target::of(response.extensions()).map(Target::name), Some("groq"));
+//! # Ok::<(), towline_core::BoxError>(()) }).unwrap();
+//! ```
+//!
+//! # What moves on
+//!
+//! What became of a hop is read by `Outcome::of`. In this order:
+//!
+//! 1. A success is the answer, and so is `Aborted`. Nothing replaces an answer that has begun: `ClassifyLayer` holds a stream until its first
+//!    content, so what fails before it still moves on.
+//! 2. [`FallbackLayer::moves_on`], if it has an opinion, decides.
+//! 3. A failure that is the request's own (scope `Request`) would fail anywhere, and so would one that the caller or our own deadline caused: it is the answer. The
+//!    exceptions are `CircuitOpen` and `LimitedLocally`, which speak of one target, and `Untranslatable`.
+//! 4. `Auth` and `Permission` of a credential stay too: a key that is wrong wants a person, not another provider's bill.
+//! 5. `ContentPolicy` and `ContextLength` stay: another policy or a larger window is a choice that nobody can make for the caller.
+//! 6. Everything else moves on, as long as there is a target left, the body can be sent again, the call's deadline has not passed,
+//!    and no more than [`max_targets`](FallbackLayer::max_targets) (4) have been tried.
+//!
+//! When no target answered, the caller gets the most useful failure: one that a provider spoke rather than a refusal of ours; among those that
+//! name a wait, the shortest; else the first.
+//!
+//! # How a request is made anew
+//!
+//! - **URI**: the base's path, then the request's. Where the base ends with what the request's path begins with (`/v1` and `/v1/messages`), it
+//!   stands there once. The query stays, without its credentials.
+//! - **Model**: where the target names one, the top-level `"model"` of a JSON body is replaced, or the model in the path for dialects that keep it
+//!   there. A body that is not a JSON object, or that streams, is left as it is.
+//! - **Stripped**: `authorization`, `proxy-authorization`, `x-api-key`, `api-key`, `x-goog-api-key` and their like, cookies, organisation and project
+//!   headers, each header whose value is marked sensitive, each that any of the targets uses for its credential, hop-by-hop headers, and
+//!   `host`; of the query `key`, `api_key`, `access_token` and their like.
+//! - **Added**: the target's headers, then its credential.
+//!
+//! # The rest
+//!
+//! With no targets at all it hands every request on untouched. It is always ready: the inner service is readied within the call. Dropping
+//! the future cancels the hop under way. A success costs the copy of the request (one allocation for the head) where there is more than one
+//! target, and what the rewriting makes: a URI, and a body if the model changes.
+//!
+//! It stands above the layers that keep state by target (retry, breaker, limiter). Beneath them they would keep one state for all.
+
+mod future;
+mod layer;
+mod rewrite;
+mod service;
+mod table;
+
+pub use future::ResponseFuture;
+pub use layer::FallbackLayer;
+pub use service::Fallback;
