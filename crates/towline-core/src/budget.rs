@@ -96,6 +96,7 @@ impl RetryBudget {
     }
 
     /// Takes what a retry after `failure` costs; `None` if that much is not left.
+    #[must_use]
     pub fn withdraw(&self, failure: &Failure, now: Instant) -> Option<Withdrawal> {
         let cost = match failure.kind {
             FailureKind::RateLimited | FailureKind::Overloaded if failure.hint.retry_after.is_some() => THROTTLED,
@@ -312,10 +313,9 @@ mod tests {
                 scope.spawn(|| {
                     for n in 0..50_000 {
                         budget.succeeded();
-                        if n % 2 == 0 {
-                            if let Some(mut retry) = budget.withdraw(&failure(), now) {
-                                retry.spend();
-                            }
+                        let withdrawn = (n % 2 == 0).then(|| budget.withdraw(&failure(), now)).flatten();
+                        if let Some(mut retry) = withdrawn {
+                            retry.spend();
                         }
                     }
                 });

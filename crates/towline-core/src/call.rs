@@ -120,7 +120,14 @@ impl Attempt {
     /// An attempt that was sent at `began` and whose outcome is known at `now`; it has succeeded unless said otherwise.
     #[must_use]
     pub fn new(began: Instant, now: Instant) -> Self {
-        Self { target: None, failure: None, status: None, began, took: now.saturating_duration_since(began), waited: Duration::ZERO }
+        Self {
+            target: None,
+            failure: None,
+            status: None,
+            began,
+            took: now.saturating_duration_since(began),
+            waited: Duration::ZERO,
+        }
     }
 }
 

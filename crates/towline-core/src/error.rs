@@ -99,7 +99,11 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The source is told by its type's own words only where a reader asks for it: they may hold a URL with a key in it.
-        f.debug_struct("Error").field("failure", &self.0.failure).field("call", &self.0.call).field("has_source", &self.0.source.is_some()).finish()
+        f.debug_struct("Error")
+            .field("failure", &self.0.failure)
+            .field("call", &self.0.call)
+            .field("has_source", &self.0.source.is_some())
+            .finish()
     }
 }
 
@@ -144,10 +148,18 @@ mod tests {
     fn the_message_names_the_attempts_of_the_call() {
         let now = Instant::now().into_std().into();
         let call = Call::new(Facts::default(), now, None);
-        call.record(Attempt { target: Some("primary".into()), failure: Some(FailureKind::RateLimited), status: Some(http::StatusCode::TOO_MANY_REQUESTS), ..Attempt::new(now, now + Duration::from_millis(12)) });
+        call.record(Attempt {
+            target: Some("primary".into()),
+            failure: Some(FailureKind::RateLimited),
+            status: Some(http::StatusCode::TOO_MANY_REQUESTS),
+            ..Attempt::new(now, now + Duration::from_millis(12))
+        });
         call.record(Attempt { target: Some("second".into()), failure: Some(FailureKind::Connect), ..Attempt::new(now, now) });
         let error = Error::new(Failure::new(FailureKind::Connect)).with_call(call);
-        assert_eq!(error.to_string(), "no connection could be made (tried primary: rate_limit 429 after 12ms, second: connect after 0ms)");
+        assert_eq!(
+            error.to_string(),
+            "no connection could be made (tried primary: rate_limit 429 after 12ms, second: connect after 0ms)"
+        );
     }
 
     #[test]

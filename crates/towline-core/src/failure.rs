@@ -150,10 +150,17 @@ impl Failure {
         let (scope, origin, retry) = match kind {
             K::RateLimited => (Scope::Credential, Origin::Upstream, RetryVerdict::Backoff),
             K::QuotaExhausted | K::Auth | K::Permission => (Scope::Credential, Origin::Upstream, RetryVerdict::Never),
-            K::Overloaded | K::ServerError | K::Timeout(_) | K::Connect | K::Transport | K::StreamBroken | K::Malformed | K::Unknown => {
-                (Scope::Provider, Origin::Upstream, RetryVerdict::Backoff)
+            K::Overloaded
+            | K::ServerError
+            | K::Timeout(_)
+            | K::Connect
+            | K::Transport
+            | K::StreamBroken
+            | K::Malformed
+            | K::Unknown => (Scope::Provider, Origin::Upstream, RetryVerdict::Backoff),
+            K::ContextLength | K::ContentPolicy | K::NotFound | K::PayloadTooLarge => {
+                (Scope::Model, Origin::Upstream, RetryVerdict::Never)
             }
-            K::ContextLength | K::ContentPolicy | K::NotFound | K::PayloadTooLarge => (Scope::Model, Origin::Upstream, RetryVerdict::Never),
             K::Conflict => (Scope::Request, Origin::Upstream, RetryVerdict::Once),
             K::InvalidRequest => (Scope::Request, Origin::Upstream, RetryVerdict::Never),
             K::CircuitOpen | K::LimitedLocally => (Scope::Provider, Origin::Local, RetryVerdict::Never),

@@ -18,9 +18,12 @@ impl Hint {
     /// `x-should-retry` is `true` or `false`; anything else tells nothing.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap, now: SystemTime) -> Self {
-        let millis = ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(|name| longest(headers, name, |v| millis(v).filter(|d| !d.is_zero())));
+        let millis = ["retry-after-ms", "x-ms-retry-after-ms"]
+            .into_iter()
+            .find_map(|name| longest(headers, name, |v| millis(v).filter(|d| !d.is_zero())));
         let now = headers.get(http::header::DATE).and_then(date).unwrap_or(now);
-        let seconds = |name| longest(headers, name, |v| seconds(v).or_else(|| Some(date(v)?.duration_since(now).unwrap_or_default())));
+        let seconds =
+            |name| longest(headers, name, |v| seconds(v).or_else(|| Some(date(v)?.duration_since(now).unwrap_or_default())));
         Self {
             retry_after: millis.or_else(|| seconds("retry-after")).or_else(|| seconds("llm_provider-retry-after")),
             should_retry: headers.get("x-should-retry").and_then(|v| match v.as_bytes() {
@@ -103,7 +106,8 @@ mod tests {
 
     #[test]
     fn garbage_tells_nothing() {
-        for value in ["", "-3", "+3", "NaN", "inf", "1e9", "1.", ".5", "1.2.3", "soon", "99999999999999999999999", "3 4", "0x10"] {
+        for value in ["", "-3", "+3", "NaN", "inf", "1e9", "1.", ".5", "1.2.3", "soon", "99999999999999999999999", "3 4", "0x10"]
+        {
             assert_eq!(after(value), None, "{value:?}");
         }
     }
@@ -128,7 +132,10 @@ mod tests {
 
     #[test]
     fn of_two_headers_the_longer_wait_counts() {
-        assert_eq!(hint(&[("retry-after", "2"), ("retry-after", "5"), ("retry-after", "junk")]).retry_after, Some(Duration::from_secs(5)));
+        assert_eq!(
+            hint(&[("retry-after", "2"), ("retry-after", "5"), ("retry-after", "junk")]).retry_after,
+            Some(Duration::from_secs(5))
+        );
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl<V> Keyed<V> {
             shard.map.retain(|_, entry| Arc::strong_count(&entry.value) > 1 || *entry.used.get_mut() >= oldest);
             shard.sweep_at = (shard.map.len() * 2).max(16);
         }
-        let entry = shard.map.entry(Arc::clone(key)).or_insert_with(|| Entry { value: Arc::new(make()), used: AtomicU64::new(ms) });
+        let entry =
+            shard.map.entry(Arc::clone(key)).or_insert_with(|| Entry { value: Arc::new(make()), used: AtomicU64::new(ms) });
         Arc::clone(&entry.value)
     }
 
@@ -76,7 +77,9 @@ impl<V> Keyed<V> {
 
     /// All keys with their values, in no order.
     pub fn all(&self) -> Vec<(Arc<str>, Arc<V>)> {
-        let pairs = |shard: &RwLock<Shard<V>>| shard.read().map.iter().map(|(key, entry)| (Arc::clone(key), Arc::clone(&entry.value))).collect::<Vec<_>>();
+        let pairs = |shard: &RwLock<Shard<V>>| {
+            shard.read().map.iter().map(|(key, entry)| (Arc::clone(key), Arc::clone(&entry.value))).collect::<Vec<_>>()
+        };
         self.shards.iter().flat_map(pairs).collect()
     }
 
@@ -93,7 +96,10 @@ impl<V> Keyed<V> {
 
 impl<V> fmt::Debug for Keyed<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyed").field("keys", &self.shards.iter().map(|s| s.read().map.len()).sum::<usize>()).field("idle", &self.idle).finish()
+        f.debug_struct("Keyed")
+            .field("keys", &self.shards.iter().map(|s| s.read().map.len()).sum::<usize>())
+            .field("idle", &self.idle)
+            .finish()
     }
 }
 

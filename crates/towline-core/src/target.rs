@@ -211,8 +211,9 @@ impl Credential {
     /// `credential` if the name is no header name, or the value is empty or holds what a header cannot.
     pub fn header(name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self, InvalidConfig> {
         let name = name.as_ref().parse().map_err(|_| InvalidConfig::new("credential", "its header's name is invalid"))?;
-        let mut value: HeaderValue =
-            non_empty(value.as_ref())?.parse().map_err(|_| InvalidConfig::new("credential", "its value cannot stand in a header"))?;
+        let mut value: HeaderValue = non_empty(value.as_ref())?
+            .parse()
+            .map_err(|_| InvalidConfig::new("credential", "its value cannot stand in a header"))?;
         value.set_sensitive(true);
         Ok(Self(Place::Header(name, value)))
     }
@@ -285,9 +286,14 @@ mod tests {
 
     #[test]
     fn no_debug_shows_a_secret() {
-        let target = Target::new("t", "http://host").unwrap().with_header(HeaderName::from_static("x-extra"), HeaderValue::from_static("s3cret"));
-        for credential in [Credential::bearer("s3cret"), Credential::header("x-api-key", "s3cret"), Credential::query("key", "s3cret")] {
-            let shown = format!("{:?} {:?}", credential.as_ref().unwrap(), target.clone().with_credential(credential.clone().unwrap()));
+        let target = Target::new("t", "http://host")
+            .unwrap()
+            .with_header(HeaderName::from_static("x-extra"), HeaderValue::from_static("s3cret"));
+        for credential in
+            [Credential::bearer("s3cret"), Credential::header("x-api-key", "s3cret"), Credential::query("key", "s3cret")]
+        {
+            let shown =
+                format!("{:?} {:?}", credential.as_ref().unwrap(), target.clone().with_credential(credential.clone().unwrap()));
             assert!(!shown.contains("s3cret"), "{shown}");
         }
     }

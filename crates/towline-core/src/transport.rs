@@ -80,7 +80,9 @@ impl Seen {
     fn look_at_io(&mut self, error: &io::Error) {
         use io::ErrorKind as K;
         match error.kind() {
-            K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown | K::AddrNotAvailable => self.connector = true,
+            K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown | K::AddrNotAvailable => {
+                self.connector = true
+            }
             K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::NotConnected | K::UnexpectedEof => self.lost = true,
             K::TimedOut => self.timed_out = true,
             // TLS stacks wrap what they reject so: bad certificates, a peer that does not speak TLS.
@@ -114,7 +116,8 @@ impl Seen {
     /// Errors whose types are private, or of crates that we do not know, by what they have always said.
     fn look_at_words(&mut self, error: &(dyn StdError + 'static)) {
         let words = error.to_string();
-        self.connector |= words.starts_with("dns error") || words.starts_with("tcp connect error") || words.starts_with("tcp open error");
+        self.connector |=
+            words.starts_with("dns error") || words.starts_with("tcp connect error") || words.starts_with("tcp open error");
         // HTTP/2's own proof that a request was not processed.
         self.unstarted |= words.contains("refused stream") || words.contains("REFUSED_STREAM");
         self.rejected_tls |= tls_words(&words);
@@ -148,7 +151,17 @@ impl Seen {
 
 fn tls_words(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
-    ["certificate", "tls handshake", "ssl", "handshake failure", "received fatal alert", "not a valid dns name", "received corrupt message"].iter().any(|w| words.contains(w))
+    [
+        "certificate",
+        "tls handshake",
+        "ssl",
+        "handshake failure",
+        "received fatal alert",
+        "not a valid dns name",
+        "received corrupt message",
+    ]
+    .iter()
+    .any(|w| words.contains(w))
 }
 
 #[cfg(test)]
@@ -190,7 +203,10 @@ mod tests {
     fn a_request_that_cannot_be_built_is_the_callers_mistake() {
         let error = http::Request::builder().uri("no spaces allowed").body(()).unwrap_err();
         let failure = failure_of(&error);
-        assert_eq!((failure.kind, failure.origin, failure.retry), (FailureKind::InvalidRequest, Origin::Caller, RetryVerdict::Never));
+        assert_eq!(
+            (failure.kind, failure.origin, failure.retry),
+            (FailureKind::InvalidRequest, Origin::Caller, RetryVerdict::Never)
+        );
     }
 
     #[tokio::test(start_paused = true)]
