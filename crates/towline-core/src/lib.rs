@@ -4,7 +4,7 @@
 //!
 //! - **down** the stack go [`Call`] (what the caller asked for once: facts, deadline, trail) and [`Target`] (one place to send it
 //!   to), as extensions of the request;
-//! - **up** come an [`Outcome`] with its [`Failure`] as extension of the response, or an [`Error`];
+//! - **up** come an [`Outcome`] with its [`Failure`] as extension of the response and, for a stream, a [`StreamHandle`]; or an [`Error`];
 //! - **sideways** goes nothing. Whoever wants to watch implements [`Observe`].
 //!
 //! Every layer reads what became of an attempt with [`Outcome::of`]: the extension that `ClassifyLayer` wrote, else the error's
@@ -38,6 +38,7 @@ mod kept;
 mod keyed;
 mod observe;
 mod outcome;
+mod stream;
 mod target;
 mod transport;
 
@@ -52,7 +53,8 @@ pub use jitter::Jitter;
 pub use kept::KeptRequest;
 pub use keyed::Keyed;
 pub use observe::{Event, Observe, Observer, StopReason};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, wall_clock};
+pub use stream::{StreamEnd, StreamHandle, Usage};
 pub use target::{Credential, Dialect, Target};
 
 /// Any error at all: what the services beneath a layer may answer with.

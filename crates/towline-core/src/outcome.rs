@@ -92,8 +92,9 @@ impl Failure {
 }
 
 /// The wall clock, for reading HTTP-dates where a response has no `Date`; nothing else may look at it.
+#[must_use]
 #[allow(clippy::disallowed_methods, reason = "an HTTP-date can only be read against a wall clock")]
-fn wall_clock() -> std::time::SystemTime {
+pub fn wall_clock() -> std::time::SystemTime {
     std::time::SystemTime::now()
 }
 

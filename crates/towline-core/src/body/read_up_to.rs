@@ -65,6 +65,13 @@ impl<B> ReadUpTo<B> {
     pub fn new(body: B, bytes: u64, time: Duration) -> Self {
         Self { body: Some(body), read: Joined::default(), limit: bytes, counted: 0, patience: Patience::new(time) }
     }
+
+    /// The same, where `data` of the body was read before. It counts towards the limit and comes first in what was read.
+    pub fn after(mut self, data: Bytes) -> Self {
+        self.counted = self.counted.saturating_add(len(&data).max(1));
+        self.read.push(data);
+        self
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Future for ReadUpTo<B> {

@@ -68,6 +68,16 @@ fn a_body_in_memory_needs_no_timer_and_no_runtime() {
     assert_eq!(read.bytes(), "abc");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_comes_first_and_counts() {
+    let read = ReadUpTo::new(Script::new([Data("def"), Trailers]), 100, TIME).after(Bytes::from_static(b"abc")).await;
+    assert!(read.is_complete());
+    assert_eq!(read.bytes(), "abcdef");
+    let read = ReadUpTo::new(Script::new([Data("def")]), 2, TIME).after(Bytes::from_static(b"abc")).await;
+    assert_eq!((read.bytes().as_ref(), read.is_complete()), (&b"abc"[..], false));
+    assert_eq!(read_all(&mut read.into_body()).data, "abcdef");
+}
+
 #[test]
 fn empty_frames_do_not_go_on_for_ever() {
     let mut read = tokio_test::task::spawn(ReadUpTo::new(Script::new(vec![Data(""); 100]), 6, TIME));
