@@ -12,12 +12,15 @@ use crate::{failure::FailureKind, target::Dialect};
 ///
 /// `CallLayer` makes it. Layers that find none use their defaults.
 #[derive(Clone)]
-pub struct Call(Arc<Inner>);
+pub struct Call {
+    inner: Arc<Inner>,
+    /// Beside what is shared: whoever sits in the middle may grant less time than the caller did.
+    deadline: Option<Instant>,
+}
 
 struct Inner {
     facts: Facts,
     began: Instant,
-    deadline: Option<Instant>,
     trail: Mutex<Vec<Attempt>>,
 }
 
@@ -59,7 +62,14 @@ impl Call {
     /// A call that began at `began` and must end by `deadline`.
     #[must_use]
     pub fn new(facts: Facts, began: Instant, deadline: Option<Instant>) -> Self {
-        Self(Arc::new(Inner { facts, began, deadline, trail: Mutex::new(Vec::new()) }))
+        Self { inner: Arc::new(Inner { facts, began, trail: Mutex::new(Vec::new()) }), deadline }
+    }
+
+    /// The same call, its trail included, for whom it must end by `deadline`, or by its own one if that is earlier.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
+        self
     }
 
     /// The call that a request or response belongs to, if `CallLayer` stands above.
@@ -71,48 +81,48 @@ impl Call {
     /// What the request says about itself.
     #[must_use]
     pub fn facts(&self) -> &Facts {
-        &self.0.facts
+        &self.inner.facts
     }
 
     /// When the call began.
     #[must_use]
     pub fn began(&self) -> Instant {
-        self.0.began
+        self.inner.began
     }
 
     /// When it must end.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        self.deadline
     }
 
     /// The time that is left at `now`: `None` without a deadline, zero after it.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
-        Some(self.0.deadline?.saturating_duration_since(now))
+        Some(self.deadline?.saturating_duration_since(now))
     }
 
     /// Adds a line to the trail.
     pub fn record(&self, attempt: Attempt) {
-        self.0.trail.lock().push(attempt);
+        self.inner.trail.lock().push(attempt);
     }
 
     /// The attempts so far, first to last.
     #[must_use]
     pub fn trail(&self) -> Vec<Attempt> {
-        self.0.trail.lock().clone()
+        self.inner.trail.lock().clone()
     }
 
     /// How many attempts there have been so far.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.0.trail.lock().len()
+        self.inner.trail.lock().len()
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("facts", &self.0.facts).field("trail", &*self.0.trail.lock()).finish_non_exhaustive()
+        f.debug_struct("Call").field("facts", &self.inner.facts).field("trail", &*self.inner.trail.lock()).finish_non_exhaustive()
     }
 }
 
@@ -141,5 +151,21 @@ impl fmt::Display for Attempt {
             write!(f, " {}", status.as_u16())?;
         }
         write!(f, " after {}ms", self.took.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_time_can_be_granted_and_the_trail_stays_one() {
+        let now = Instant::now();
+        let call = Call::new(Facts::default(), now, Some(now + Duration::from_secs(60)));
+        let hurried = call.clone().until(now + Duration::from_secs(5));
+        assert_eq!(hurried.remaining(now), Some(Duration::from_secs(5)));
+        assert_eq!(call.clone().until(now + Duration::from_secs(90)).deadline(), call.deadline());
+        hurried.record(Attempt::new(now, now));
+        assert_eq!((call.attempts(), call.remaining(now)), (1, Some(Duration::from_secs(60))));
     }
 }
