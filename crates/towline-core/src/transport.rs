@@ -81,7 +81,7 @@ impl Seen {
         use io::ErrorKind as K;
         match error.kind() {
             K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown | K::AddrNotAvailable => {
-                self.connector = true
+                self.connector = true;
             }
             K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::NotConnected | K::UnexpectedEof => self.lost = true,
             K::TimedOut => self.timed_out = true,

@@ -81,7 +81,8 @@ impl FallbackLayer {
 
     /// Whom to tell when a call moves on. Default: nobody.
     #[must_use]
-    pub fn observer(self, observer: Observer) -> Self {
+    pub fn observer(self, observer: impl Into<Observer>) -> Self {
+        let observer = observer.into();
         self.with(|config| config.observer = observer)
     }
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 use towline_core::{
-    BoxError, Call, Error, Event, Facts, Failure, FailureKind, Observe, Observer, Outcome, Target, body::ReplayBody,
+    BoxError, Call, Error, Event, Facts, Failure, FailureKind, Observe, Outcome, Target, body::ReplayBody,
 };
 use towline_fallback::FallbackLayer;
 
@@ -222,7 +222,7 @@ impl Observe for Log {
 #[tokio::test]
 async fn each_move_is_told() {
     let log = Arc::new(Log::default());
-    let layer = FallbackLayer::new(targets(&["a", "b"])).unwrap().observer(Observer::from(Arc::clone(&log)));
+    let layer = FallbackLayer::new(targets(&["a", "b"])).unwrap().observer(Arc::clone(&log));
     ask(&layer, request(), |_| status(503)).await.0.unwrap();
     assert_eq!(*log.0.lock(), ["a -> b: overloaded", "2 tried: overloaded"]);
 }

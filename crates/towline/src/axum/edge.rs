@@ -1,0 +1,133 @@
+//! The layer at the edge.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use ::axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+use towline_core::{BoxError, Dialect, Error};
+
+use super::error::{dialect_of, error_response};
+
+/// Makes a stack fit into an axum app. See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct EdgeLayer;
+
+/// The service that [`EdgeLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct Edge<S> {
+    inner: S,
+}
+
+pin_project! {
+    /// The future of [`Edge`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<S, Q>
+    where
+        S: Service<Q>,
+    {
+        #[pin]
+        state: State<S, Q, S::Future>,
+        dialect: Option<Dialect>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<S, Q, F> {
+        Ready { inner: S, request: Option<Q> },
+        Under { #[pin] future: F },
+    }
+}
+
+impl EdgeLayer {
+    /// The layer; there is nothing to configure.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner }
+    }
+}
+
+impl<S> Edge<S> {
+    /// The service within.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service within.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, R> Service<Request<Body>> for Edge<S>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S, Request<Body>>;
+
+    /// Always ready, as axum asks of a route; the stack is readied within the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let dialect = dialect_of(request.uri());
+        ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect }
+    }
+}
+
+impl<S, R> Future for ResponseFuture<S, Request<Body>>
+where
+    S: Service<Request<Body>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let future = match this.state.as_mut().project() {
+                StateProj::Ready { inner, request } => {
+                    if let Err(error) = ready!(inner.poll_ready(cx)) {
+                        return Poll::Ready(Ok(error_response(&Error::from(error.into()), *this.dialect)));
+                    }
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    inner.call(request)
+                }
+                StateProj::Under { future } => {
+                    let answer = ready!(future.poll(cx));
+                    return Poll::Ready(Ok(match answer {
+                        Ok(response) => response.map(Body::new),
+                        Err(error) => error_response(&Error::from(error.into()), *this.dialect),
+                    }));
+                }
+            };
+            this.state.set(State::Under { future });
+        }
+    }
+}
