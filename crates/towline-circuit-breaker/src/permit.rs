@@ -1,0 +1,116 @@
+//! A request that was let in, until its outcome is known.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::Response;
+use http_body::Body;
+use tokio::time::Instant;
+use towline_core::{
+    Failure, FailureKind, Outcome, Phase, StreamHandle,
+    body::{End, OnEnd},
+};
+
+use crate::{Verdict, breaker::Line, circuit::Ticket};
+
+/// Settles exactly once, on drop at the latest.
+pub(crate) struct Permit {
+    line: Arc<Line>,
+    /// Taken when it settles.
+    ticket: Option<Ticket>,
+    began: Instant,
+    /// The deadline of the call.
+    deadline: Option<Instant>,
+    /// What is known of the stream whose end it awaits.
+    stream: Option<StreamHandle>,
+    settles_early: bool,
+}
+
+impl Permit {
+    pub(crate) fn new(line: Arc<Line>, ticket: Ticket, began: Instant, deadline: Option<Instant>) -> Self {
+        Self { line, ticket: Some(ticket), began, deadline, stream: None, settles_early: false }
+    }
+
+    /// The head was a success; now its body has to be one.
+    ///
+    /// A stream may go on for minutes, during which a probe would have everybody else refused. What a probe wants to know, its first content
+    /// shows; a body without a length is taken for a stream.
+    pub(crate) fn await_body<R: Body>(&mut self, response: &Response<R>) {
+        self.stream = StreamHandle::of(response.extensions()).cloned();
+        let streams = self.stream.is_some() || response.body().size_hint().exact().is_none();
+        self.settles_early = streams && self.is_probe();
+    }
+
+    /// Reports what became of the request; `Aborted` says nothing, so that the drop decides.
+    pub(crate) fn report(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Success => self.settle(Verdict::Success, None),
+            Outcome::Failure(failure) => self.failed(failure),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        self.settle(self.line.policy().verdict(failure), failure.hint.retry_after);
+    }
+
+    fn settle(&mut self, verdict: Verdict, hint: Option<Duration>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.line.settle(ticket, verdict, hint);
+        }
+    }
+
+    /// What `ClassifyLayer` beneath read about the end of the stream, which knows better than the end of the bytes.
+    fn report_stream(&mut self) {
+        if let Some(outcome) = self.stream.as_ref().and_then(StreamHandle::outcome) {
+            self.report(&outcome);
+        }
+    }
+
+    fn is_probe(&self) -> bool {
+        self.ticket.is_some_and(Ticket::is_probe)
+    }
+
+    /// Whether somebody who leaves now leaves because it took too long: the call's deadline has passed, or the age from which
+    /// drops count, or a probe's own time.
+    fn is_overdue(&self, now: Instant) -> bool {
+        let policy = self.line.policy();
+        let probe = self.is_probe().then_some(policy.rules.probe_deadline);
+        let age = now.saturating_duration_since(self.began);
+        let too_old = [policy.drops_after, probe].into_iter().flatten().any(|limit| limit <= age);
+        too_old || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+impl<E> OnEnd<E> for Permit {
+    fn end(mut self, end: End<'_, E>) {
+        self.report_stream();
+        match end {
+            End::Complete => self.report(&Outcome::Success),
+            End::Failed(_) => self.failed(&Failure::new(FailureKind::StreamBroken)),
+            // Dropped: and so is this permit.
+            _ => {}
+        }
+    }
+
+    fn data(&mut self, bytes: usize) {
+        if self.settles_early && bytes > 0 && self.stream.as_ref().is_none_or(|stream| stream.content_events() > 0) {
+            self.report_stream();
+            self.report(&Outcome::Success);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.ticket.is_some() && self.is_overdue(Instant::now()) {
+            self.failed(&Failure::new(FailureKind::Timeout(Phase::Total)));
+        }
+        self.settle(Verdict::Neutral, None);
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("ticket", &self.ticket).finish_non_exhaustive()
+    }
+}

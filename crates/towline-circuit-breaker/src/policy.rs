@@ -1,0 +1,35 @@
+//! What the layer was told: the circuit's rules, what counts, and who listens.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use towline_core::{Failure, Observer};
+
+use crate::{Verdict, rules::Rules};
+
+pub(crate) type Counts = Arc<dyn Fn(&Failure) -> Option<Verdict> + Send + Sync>;
+
+#[derive(Clone, Default)]
+pub(crate) struct Policy {
+    pub(crate) rules: Rules,
+    pub(crate) counts: Option<Counts>,
+    /// The age from which an attempt that is dropped counts as timed out.
+    pub(crate) drops_after: Option<Duration>,
+    pub(crate) observer: Observer,
+}
+
+impl Policy {
+    pub(crate) fn verdict(&self, failure: &Failure) -> Verdict {
+        self.counts.as_ref().and_then(|counts| counts(failure)).unwrap_or_else(|| Verdict::of(failure))
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("rules", &self.rules)
+            .field("counts", &self.counts.is_some())
+            .field("drops_after", &self.drops_after)
+            .field("observer", &self.observer)
+            .finish()
+    }
+}

@@ -1,0 +1,66 @@
+//! The one word that a closed circuit reads: its state, its generation, and its run of failures.
+
+/// What a circuit does with the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+/// A circuit's state at one moment, small enough to be read and changed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) state: State,
+    /// Counts the changes of `state`, modulo 2^30; a permit of another generation changes nothing.
+    pub(crate) generation: u32,
+    /// How many failures there have been since the last success.
+    pub(crate) run: u32,
+}
+
+const GENERATIONS: u32 = (1 << 30) - 1;
+
+impl Word {
+    pub(crate) const CLOSED: Self = Self { state: State::Closed, generation: 0, run: 0 };
+
+    /// The first word of the next generation.
+    pub(crate) const fn next(self, state: State) -> Self {
+        Self { state, generation: self.generation.wrapping_add(1) & GENERATIONS, run: 0 }
+    }
+
+    pub(crate) const fn pack(self) -> u64 {
+        (self.generation as u64) << 34 | (self.state as u64) << 32 | self.run as u64
+    }
+
+    pub(crate) const fn unpack(bits: u64) -> Self {
+        let state = match bits >> 32 & 3 {
+            0 => State::Closed,
+            1 => State::Open,
+            _ => State::HalfOpen,
+        };
+        // Truncation is the point: the run is the low half.
+        Self { state, generation: (bits >> 34) as u32, run: bits as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(generation in 0..=GENERATIONS, run: u32, state in 0..3_u8) {
+            let state = [State::Closed, State::Open, State::HalfOpen][usize::from(state)];
+            let word = Word { state, generation, run };
+            prop_assert_eq!(Word::unpack(word.pack()), word);
+        }
+    }
+
+    #[test]
+    fn generations_come_round_rather_than_overflow() {
+        let last = Word { state: State::Open, generation: GENERATIONS, run: 7 };
+        assert_eq!(last.next(State::HalfOpen), Word { state: State::HalfOpen, generation: 0, run: 0 });
+    }
+}
