@@ -1,0 +1,77 @@
+//! What a call costs, counted.
+
+mod common;
+
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use common::*;
+use http_body::Body;
+use http_body_util::Full;
+use tower::{Layer, Service, service_fn};
+use towline_core::BoxError;
+use towline_timeout::{TimedBody, TimeoutLayer};
+
+fn allocations(run: impl FnOnce()) -> u64 {
+    allocation_counter::measure(run).count_total
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn poll_frame<B: Body + Unpin>(body: &mut TimedBody<B>) -> bool
+where
+    B::Error: Into<BoxError>,
+{
+    std::pin::Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[test]
+fn a_call_that_never_waits_allocates_nothing() {
+    let mut service = TimeoutLayer::attempt()
+        .layer(service_fn(|_: Request| ready(Ok::<_, BoxError>(Response::new(Full::new(Bytes::from_static(b"{}")))))));
+    let count = allocations(|| {
+        let Poll::Ready(Ok(response)) = poll_once(service.call(Request::default())) else { panic!("it was ready") };
+        let mut body = response.into_body();
+        assert!(poll_frame(&mut body) && poll_frame(&mut body));
+    });
+    assert_eq!(count, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_costs_one_timer_for_head_and_body_together() {
+    let mut heads = 0;
+    let mut service = TimeoutLayer::attempt().layer(service_fn(move |_: Request| {
+        std::future::poll_fn(move |_| {
+            heads += 1;
+            if heads == 1 { Poll::Pending } else { Poll::Ready(Ok::<_, BoxError>(Response::new(Silent))) }
+        })
+    }));
+    let count = allocations(|| {
+        let mut future = pin!(service.call(Request::default()));
+        assert!(poll_once(future.as_mut()).is_pending());
+        let Poll::Ready(Ok(response)) = poll_once(future.as_mut()) else { panic!("it was ready") };
+        let mut body = response.into_body();
+        for _ in 0..10 {
+            assert!(!poll_frame(&mut body));
+        }
+    });
+    assert_eq!(count, 1);
+}
+
+struct Silent;
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        Poll::Pending
+    }
+}
