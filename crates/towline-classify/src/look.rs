@@ -1,0 +1,86 @@
+//! A first look at a success: may this be an error?
+
+/// Whether a JSON document, or its beginning, may be a failure in disguise and is worth parsing.
+///
+/// It looks for names and values that failures carry, between quotes as JSON has them. In a model's own text they stand
+/// between escaped quotes and are not found. A name whose value is `null`, an empty string or an empty list is no sign.
+pub(crate) fn is_suspicious(data: &[u8]) -> bool {
+    let mut rest = data;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
+        rest = rest.get(at + 1..).unwrap_or_default();
+        if is_sign(rest) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether what stands after a quote is a sign of failure.
+fn is_sign(text: &[u8]) -> bool {
+    let filled = |word: &[u8]| text.strip_prefix(word).is_some_and(is_filled);
+    let starts = |word: &[u8]| text.starts_with(word);
+    match text.first() {
+        Some(b'e') => filled(b"error\"") || filled(b"errors\""),
+        Some(b'r') => filled(b"refusal\"") || starts(b"raiFilteredReason\""),
+        Some(b'b') => starts(b"base_resp\"") || starts(b"blockReason"),
+        Some(b'c') => starts(b"content_filter\"") || starts(b"content_filtered\""),
+        Some(b'f') => starts(b"failed\"") || text.strip_prefix(b"finishReason\"").is_some_and(is_odd_end),
+        Some(b'g') => starts(b"guardrail_intervened\""),
+        Some(b'm') => starts(b"malformed_"),
+        _ => false,
+    }
+}
+
+/// Whether a name has a value that tells something. What is a value itself, and no name, does.
+fn is_filled(after: &[u8]) -> bool {
+    value(after).is_none_or(|value| ![&b"null"[..], b"\"\"", b"[]", b"false"].iter().any(|nothing| value.starts_with(nothing)))
+}
+
+/// Whether Gemini's reason to stop is none of the two with which an answer is whole or merely long.
+fn is_odd_end(after: &[u8]) -> bool {
+    value(after).is_some_and(|value| !value.starts_with(b"\"STOP\"") && !value.starts_with(b"\"MAX_TOKENS\""))
+}
+
+/// The value that follows a name's closing quote.
+fn value(after: &[u8]) -> Option<&[u8]> {
+    Some(after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_in_the_shape_of_a_success_is_seen() {
+        for body in [
+            r#"{"error":{"message":"Internal Server Error","code":500}}"#,
+            r#"[{"error": "Model is currently loading", "estimated_time": 20.0}]"#,
+            r#"{"type" : "error", "error" : {}}"#,
+            r#"{"choices":[{"message":{"content":"x"},"finish_reason":"error"}]}"#,
+            r#"{"choices":[{"message":{"content":null,"refusal": "No."}}]}"#,
+            r#"{"content":[],"stop_reason":"refusal"}"#,
+            r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
+            r#"{"candidates":[{"finishReason": "MALFORMED_FUNCTION_CALL"}]}"#,
+            r#"{"base_resp":{"status_code":1002}}"#,
+            r#"{"object":"response","status":"failed"}"#,
+        ] {
+            assert!(is_suspicious(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_usual_answer_is_not_suspicious() {
+        for body in [
+            "",
+            "\"",
+            "{\"error",
+            r#"{"object":"response","status":"completed","error":null,"output":[]}"#,
+            r#"{"choices":[{"message":{"content":"use \"error\": {\"code\": 1}","refusal":null},"finish_reason":"stop"}]}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason" : "STOP"}]}"#,
+            r#"{"choices":[{"content_filter_results":{"hate":{"filtered":false}}}]}"#,
+            r#"{"errors": [], "error" : ""}"#,
+        ] {
+            assert!(!is_suspicious(body.as_bytes()), "{body}");
+        }
+    }
+}
