@@ -1,0 +1,83 @@
+//! A request that is there as a whole becomes a call.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request,
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING},
+};
+use http_body_util::Full;
+use tokio::time::Instant;
+use towline_core::Call;
+use towline_wire::facts;
+
+use crate::CallLayer;
+
+/// When a call that began at `began` ends by our own limit; never, if that is beyond what a clock can tell.
+pub(crate) fn ends(began: Instant, limit: Option<Duration>) -> Option<Instant> {
+    began.checked_add(limit?)
+}
+
+/// Puts `body` and the call into the request and mends its headers.
+pub(crate) fn begin(request: &mut Request<Full<Bytes>>, body: Bytes, config: &CallLayer, began: Instant) -> Call {
+    mend(request.headers_mut(), body.len());
+    let call = match Call::of(request.extensions()).cloned() {
+        // Part of a call whose facts were read further out.
+        Some(call) => match ends(began, config.deadline_of(call.facts().stream)) {
+            Some(deadline) => call.until(deadline),
+            None => call,
+        },
+        None => {
+            let facts = facts::read(request.uri(), &body);
+            let deadline = ends(began, config.deadline_of(facts.stream));
+            Call::new(facts, began, deadline)
+        }
+    };
+    request.extensions_mut().insert(call.clone());
+    *request.body_mut() = Full::new(body);
+    call
+}
+
+impl CallLayer {
+    const fn deadline_of(&self, stream: bool) -> Option<Duration> {
+        if stream { self.stream_deadline } else { self.deadline }
+    }
+}
+
+/// Leaves no header that contradicts a body of `length` bytes in one piece, and asks for an answer that can be read.
+fn mend(headers: &mut HeaderMap, length: usize) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(TRAILER);
+    let says = |value: &HeaderValue| value.to_str().ok()?.parse().ok();
+    if headers.get_all(CONTENT_LENGTH).iter().any(|value| says(value) != Some(length)) {
+        headers.remove(CONTENT_LENGTH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_header_contradicts_the_body() {
+        let mended = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            pairs.iter().for_each(|(name, value)| {
+                headers.append(*name, HeaderValue::from_static(value));
+            });
+            mend(&mut headers, 7);
+            assert_eq!(headers.remove(ACCEPT_ENCODING).unwrap(), "identity");
+            headers
+        };
+        assert_eq!(mended(&[("content-length", "7"), ("accept-encoding", "gzip"), ("accept-encoding", "br")]).len(), 1);
+        for wrong in ["8", "", "+-7", "7, 7", "99999999999999999999999"] {
+            assert!(
+                mended(&[("content-length", wrong), ("transfer-encoding", "chunked"), ("trailer", "x")]).is_empty(),
+                "{wrong}"
+            );
+        }
+        assert!(mended(&[("content-length", "7"), ("content-length", "8")]).is_empty());
+    }
+}
