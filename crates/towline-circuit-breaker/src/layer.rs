@@ -178,3 +178,37 @@ fn positive(field: &'static str, n: u32) -> Result<NonZeroU32, InvalidConfig> {
 fn between(field: &'static str, value: Duration, least: Duration, why: &'static str) -> Result<(), InvalidConfig> {
     if (least..=A_DAY).contains(&value) { Ok(()) } else { Err(InvalidConfig::new(field, why)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let (new, second) = (CircuitBreakerLayer::new, Duration::from_secs(1));
+        let refused = [
+            (new().consecutive_failures(0), "consecutive_failures"),
+            (new().without_consecutive_failures(), "consecutive_failures"),
+            (new().failures_in(0, second), "failures_in"),
+            (new().failures_in(5, Duration::ZERO), "window"),
+            (new().failures_in(5, Duration::MAX), "window"),
+            (new().open_for(Duration::ZERO, second), "first"),
+            (new().open_for(second, second / 2), "longest"),
+            (new().open_for(second, Duration::MAX), "longest"),
+            (new().probes(0), "probes"),
+            (new().success_threshold(0), "success_threshold"),
+            (new().probe_deadline(Duration::ZERO), "probe_deadline"),
+        ];
+        for (result, field) in refused {
+            assert_eq!(result.unwrap_err().field(), field);
+        }
+    }
+
+    #[test]
+    fn each_rule_may_be_off_but_not_all() -> Result<(), InvalidConfig> {
+        let layer = CircuitBreakerLayer::new().failures_in(5, Duration::from_secs(60))?.without_consecutive_failures()?;
+        assert!(layer.breaker.policy.rules.consecutive.is_none());
+        assert!(layer.consecutive_failures(3)?.breaker.policy.rules.consecutive.is_some());
+        Ok(())
+    }
+}
