@@ -1,7 +1,45 @@
-//! Being written.
+#![doc = include_str!("../docs/front.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "axum")]
 pub mod axum;
+mod boxed;
+#[cfg(feature = "stack")]
+mod stack;
 #[cfg(feature = "tracing")]
 mod tracing;
+
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+
+pub use boxed::{Body, BoxService, boxed};
+#[cfg(feature = "stack")]
+pub use stack::{Stack, StackService, stack};
 #[cfg(feature = "tracing")]
 pub use tracing::TracingObserver;
+
+#[cfg(feature = "call")]
+pub use towline_call::{CallLayer, CallService};
+#[cfg(feature = "circuit-breaker")]
+pub use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState, Verdict};
+#[cfg(feature = "classify")]
+pub use towline_classify::{Classify, ClassifyLayer};
+pub use towline_core::{
+    Attempt, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint, InvalidConfig, Jitter, Observe, Observer,
+    Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, Target, body, for_body,
+};
+#[cfg(feature = "fallback")]
+pub use towline_fallback::{Fallback, FallbackLayer};
+#[cfg(feature = "rate-limit")]
+pub use towline_rate_limit::{RateLimit, RateLimitHandle, RateLimitLayer};
+#[cfg(feature = "reqwest")]
+pub use towline_reqwest::Reqwest;
+#[cfg(feature = "retry")]
+pub use towline_retry::{Retry, RetryLayer};
+#[cfg(feature = "timeout")]
+pub use towline_timeout::{Timeout, TimeoutLayer};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
