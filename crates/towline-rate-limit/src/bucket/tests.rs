@@ -1,0 +1,207 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The books as plainly as they can be kept: all that was ever charged, replayed from the start whenever anybody asks.
+struct Model {
+    rate: Rate,
+    history: Vec<Entry>,
+}
+
+struct Entry {
+    at: u128,
+    units: u128,
+    given_back: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Thousandths of the time that one token takes.
+    Pass(u32),
+    /// Until what was last asked for is there.
+    PassUntilThere,
+    Take(u64),
+    GiveBack(prop::sample::Index),
+}
+
+impl Model {
+    fn missing(&self, now: u128) -> u128 {
+        let mut missing = 0_u128;
+        let mut at = 0;
+        for entry in self.history.iter().filter(|entry| !entry.given_back) {
+            missing = missing.saturating_sub((entry.at - at) * self.rate.per_nano) + entry.units;
+            at = entry.at;
+        }
+        missing.saturating_sub((now - at) * self.rate.per_nano)
+    }
+
+    fn take(&mut self, now: u128, cost: u64) -> Result<(), u64> {
+        let units = u128::from(cost) * TOKEN;
+        let missing = self.missing(now);
+        let room = self.rate.capacity.saturating_sub(missing);
+        if room >= units.min(self.rate.capacity) {
+            self.history.push(Entry { at: now, units, given_back: false });
+            return Ok(());
+        }
+        let lacking = missing + units.min(self.rate.capacity) - self.rate.capacity;
+        let wait = lacking / self.rate.per_nano + u128::from(lacking % self.rate.per_nano != 0);
+        Err(u64::try_from(wait).unwrap())
+    }
+
+    /// The most that was charged and kept within any `MINUTE`.
+    fn most_in_a_minute(&self) -> u128 {
+        let kept: Vec<_> = self.history.iter().filter(|entry| !entry.given_back).collect();
+        let within =
+            |first: &Entry| kept.iter().filter(|e| (first.at..=first.at + MINUTE).contains(&e.at)).map(|e| e.units).sum();
+        kept.iter().map(|first| within(first)).max().unwrap_or(0)
+    }
+}
+
+fn steps(most: u64) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (0..3000_u32).prop_map(Step::Pass),
+        1 => (0..60_000_u32).prop_map(Step::Pass),
+        2 => Just(Step::PassUntilThere),
+        8 => (1..=most).prop_map(Step::Take),
+        4 => any::<prop::sample::Index>().prop_map(Step::GiveBack),
+    ];
+    prop::collection::vec(step, 0..300)
+}
+
+/// Plays a history on both; `exact` unless the low points were ever more than are kept.
+fn play(rate: Rate, steps: Vec<Step>) -> Result<Model, TestCaseError> {
+    let began = Instant::now();
+    let (mut bucket, mut model) = (Bucket::new(rate, began), Model { rate, history: Vec::new() });
+    let (mut now, mut until_there, mut exact) = (0_u64, 0, true);
+    let mut open: Vec<(usize, Charge)> = Vec::new();
+    for step in steps {
+        let at = began + Duration::from_nanos(now);
+        match step {
+            Step::Pass(thousandths) => now += u64::try_from(TOKEN / rate.per_nano / 1000).unwrap() * u64::from(thousandths),
+            Step::PassUntilThere => now += std::mem::take(&mut until_there),
+            Step::GiveBack(which) if !open.is_empty() => {
+                let (entry, charge) = open.swap_remove(which.index(open.len()));
+                bucket.refund(at, &charge);
+                model.history[entry].given_back = true;
+            }
+            Step::GiveBack(_) => {}
+            Step::Take(cost) => {
+                let got = bucket.reserve(at, cost);
+                if exact || got.is_ok() {
+                    let expected = model.take(now.into(), cost).map_err(Duration::from_nanos);
+                    prop_assert_eq!(got.as_ref().map(drop), expected.as_ref().copied());
+                }
+                match got {
+                    Ok(charge) => open.push((model.history.len() - 1, charge)),
+                    Err(wait) => until_there = u64::try_from(wait.as_nanos()).unwrap(),
+                }
+            }
+        }
+        exact &= bucket.lows.len() < lows::MOST;
+        let (kept, plain) = (
+            bucket.missing.saturating_sub((u128::from(now) - (bucket.at - began).as_nanos()) * rate.per_nano),
+            model.missing(now.into()),
+        );
+        prop_assert!(if exact { kept == plain } else { kept >= plain }, "{} instead of {}", kept, plain);
+    }
+    Ok(model)
+}
+
+proptest! {
+    #[test]
+    fn the_books_agree_with_a_replay_of_all_that_was_kept(
+        per_minute in 1..100_000_u32, thousandths in 1..=1000_u32, burst in prop::option::of(1..12_u32), steps in steps(15),
+    ) {
+        play(Rate::new(per_minute, thousandths, burst), steps)?;
+    }
+
+    #[test]
+    fn no_more_than_a_minute_and_a_burst_pass_in_any_minute(per_minute in 1..1000_u32, burst in 1..40_u32, steps in steps(1)) {
+        let rate = Rate::new(per_minute, 1000, Some(burst));
+        let model = play(rate, steps)?;
+        prop_assert!(model.most_in_a_minute() <= rate.capacity + rate.per_nano * MINUTE);
+    }
+
+    #[test]
+    fn a_wait_is_neither_early_nor_late(per_minute in 1..5_000_000_u32, thousandths in 1..=1000_u32, before in 0..200_u32) {
+        let began = Instant::now();
+        let mut bucket = Bucket::new(Rate::new(per_minute, thousandths, Some(1)), began);
+        let mut now = began + Duration::from_nanos(before.into());
+        bucket.reserve(now, 1).unwrap();
+        let wait = bucket.reserve(now, 1).unwrap_err();
+        now += wait;
+        if let Some(early) = now.checked_sub(Duration::from_nanos(1)) {
+            prop_assert_eq!(bucket.reserve(early, 1).unwrap_err(), Duration::from_nanos(1));
+        }
+        prop_assert!(bucket.reserve(now, 1).is_ok());
+    }
+
+    #[test]
+    fn with_the_defaults_no_minute_passes_more_than_the_limit(per_minute in 1..=u32::MAX) {
+        let rate = Rate::new(per_minute, 950, None);
+        prop_assert!(whole_tokens(rate.capacity + rate.per_nano * MINUTE) <= per_minute.into());
+    }
+}
+
+#[test]
+fn what_costs_more_than_the_burst_waits_for_a_full_bucket_and_leaves_a_debt() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(5)), began);
+    bucket.reserve(began, 2).unwrap();
+    assert_eq!(bucket.reserve(began, 20).unwrap_err(), Duration::from_secs(2), "until it is full");
+    let full = began + Duration::from_secs(2);
+    bucket.reserve(full, 20).unwrap();
+    assert_eq!(bucket.reserve(full, 1).unwrap_err(), Duration::from_secs(16), "20 less the 5 that were there, and the one");
+    assert_eq!(bucket.available(full), 0);
+}
+
+#[test]
+fn what_costs_nothing_waits_for_nothing_but_a_debt() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(1)), began);
+    bucket.reserve(began, 1).unwrap();
+    bucket.reserve(began, 0).unwrap();
+    assert_eq!(bucket.wait(began, 0, 1), Duration::from_secs(1));
+}
+
+#[test]
+fn a_charge_that_the_time_has_made_good_is_not_given_back_twice() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(10)), began);
+    let charges: Vec<_> = (0..10).map(|_| bucket.reserve(began, 1).unwrap()).collect();
+    let full_again = began + Duration::from_secs(10);
+    (0..10).for_each(|_| drop(bucket.reserve(full_again, 1).unwrap()));
+    charges.iter().for_each(|charge| bucket.refund(full_again, charge));
+    assert_eq!(bucket.available(full_again), 0, "it would be 10, and 20 would pass at once, if all came back");
+}
+
+#[test]
+fn of_a_burst_with_more_low_points_than_are_kept_nine_tenths_come_back() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(1000)), began);
+    let charges: Vec<_> = (0..1000).map(|_| bucket.reserve(began, 1).unwrap()).collect();
+    charges.iter().for_each(|charge| bucket.refund(began, charge));
+    let back = bucket.available(began);
+    assert!((900..=1000).contains(&back), "{back}");
+}
+
+#[test]
+fn a_clock_that_comes_late_changes_nothing() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(2)), began);
+    let later = began + Duration::from_secs(5);
+    bucket.reserve(later, 2).unwrap();
+    assert_eq!(bucket.available(began), 0);
+    assert_eq!(bucket.wait(later, 0, 1), Duration::from_secs(1));
+}
+
+#[test]
+fn the_bounds_of_numbers_do_no_harm() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(u32::MAX, 1000, Some(u32::MAX)), began);
+    let charge = bucket.reserve(began, u64::MAX).unwrap();
+    assert!(bucket.wait(began, u64::MAX, u64::MAX) > Duration::from_secs(60));
+    bucket.refund(began, &charge);
+    assert_eq!(bucket.available(began + Duration::from_secs(u32::MAX.into())), u64::from(u32::MAX));
+    assert_eq!(Rate::new(1, 1, None).fills_in(), Duration::from_secs(60_000));
+}

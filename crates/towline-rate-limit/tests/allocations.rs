@@ -1,0 +1,50 @@
+//! What a call costs that need not wait.
+
+mod common;
+
+use std::task::{Context, Poll, Waker};
+
+use common::{to, whole};
+use http::{Request, Response};
+use tower::{Layer, Service};
+use towline_core::BoxError;
+use towline_rate_limit::RateLimitLayer;
+
+#[derive(Clone)]
+struct Ready;
+
+impl Service<Request<usize>> for Ready {
+    type Response = Response<()>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<()>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<usize>) -> Self::Future {
+        std::future::ready(Ok(Response::new(())))
+    }
+}
+
+/// Allocations of 200 calls after a first one, the requests not counted.
+fn allocations(layer: &RateLimitLayer, request: impl Fn() -> Request<usize>) -> u64 {
+    let mut service = layer.layer(Ready);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut call = |request| {
+        let mut future = std::pin::pin!(service.call(request));
+        assert!(future.as_mut().poll(&mut cx).is_ready());
+    };
+    call(request());
+    let requests: Vec<_> = (0..200).map(|_| request()).collect();
+    let counted = allocation_counter::measure(|| requests.into_iter().for_each(&mut call));
+    // The requests are freed within, which the count of allocations does not see.
+    counted.count_total
+}
+
+#[test]
+fn a_call_that_need_not_wait_allocates_nothing() {
+    assert_eq!(allocations(&whole(60_000), || Request::new(0)), 0);
+    assert_eq!(allocations(&whole(60_000), || to("a")), 0, "nor one to a target that is known");
+    assert_eq!(allocations(&RateLimitLayer::unlimited(), || Request::new(0)), 0);
+}
