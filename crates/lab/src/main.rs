@@ -1,0 +1,59 @@
+//! `lab [counts | time] [FILTER]`: tables of what a call through each stack costs. `cargo xtask bench` hands its arguments on.
+
+use std::{env, process::ExitCode, sync::Barrier};
+
+use lab::{BoxError, stacks};
+
+mod counts;
+mod table;
+mod time;
+
+const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER]\n\n  \
+    counts  allocations, and instructions where valgrind is installed\n  \
+    time    nanoseconds, on one thread and on two\n  \
+    FILTER  only the stacks whose name holds it\n\n\
+    Without a subcommand, both.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<(), BoxError> {
+    match *arguments {
+        ["run", name, pends, calls] => call(name, pends.parse()?, calls.parse()?),
+        ["-h" | "--help" | "help"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        ["counts"] => counts::print(""),
+        ["counts", filter] => counts::print(filter),
+        ["time"] => time::print(""),
+        ["time", filter] => time::print(filter),
+        [] => both(""),
+        [filter] => both(filter),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn both(filter: &str) -> Result<(), BoxError> {
+    counts::print(filter)?;
+    println!();
+    time::print(filter)
+}
+
+/// What runs beneath valgrind: one stack, `calls` times.
+fn call(name: &str, pends: bool, calls: u64) -> Result<(), BoxError> {
+    let stacks = stacks(name)?;
+    let stack = stacks.iter().find(|stack| (stack.name(), stack.pends()) == (name, pends));
+    let stack = stack.ok_or("there is no stack of this name")?;
+    stack.run(calls, &Barrier::new(1))?;
+    Ok(())
+}
