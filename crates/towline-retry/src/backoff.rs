@@ -46,7 +46,8 @@ impl Backoff {
     }
 }
 
-/// How much may be added to a wait that the provider asked for, so that those who were told the same do not come back together.
+/// How much may be added to a wait that the provider asked for, so that those who were told the same do not come back
+/// together.
 pub(crate) fn spread(hint: Duration) -> Duration {
     (hint / HINT_SHARE).saturating_add(HINT_PLUS).min(HINT_MOST)
 }

@@ -15,7 +15,8 @@ pub(crate) struct Budgets {
 const IDLE: Duration = Duration::from_secs(600);
 
 impl Budgets {
-    /// Each budget begins as a fresh one with the settings of `template`; requests without a target share `template` itself.
+    /// Each budget begins as a fresh one with the settings of `template`; requests without a target share `template`
+    /// itself.
     pub(crate) fn new(template: RetryBudget) -> Self {
         Self { unkeyed: template, keyed: Keyed::new(IDLE, Instant::now()) }
     }

@@ -25,8 +25,8 @@ use crate::{
 pin_project! {
     /// The future of [`Retry`](crate::Retry).
     ///
-    /// `Send` where the service beneath, its future and both bodies are. Dropped at any point it sends nothing more, and gives back
-    /// what it took from the retry budget for an attempt that was not sent.
+    /// `Send` where the service beneath, its future and both bodies are. Dropped at any point it sends nothing more,
+    /// and gives back what it took from the retry budget for an attempt that was not sent.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, R>
     where
@@ -43,7 +43,8 @@ pin_project! {
 }
 
 pin_project! {
-    /// `Attempt` -> `Done`, or -> `Drain` -> `Sleep` -> `Ready` -> `Attempt`, where the middle ones are left out if there is nothing to do.
+    /// `Attempt` -> `Done`, or -> `Drain` -> `Sleep` -> `Ready` -> `Attempt`, where the middle ones are left out if
+    /// there is nothing to do.
     #[project = StateProj]
     enum State<F, R> {
         Attempt { #[pin] future: F },

@@ -40,7 +40,8 @@ impl RetryLayer {
         }
     }
 
-    /// The most attempts of a call, the first one included. Default: 3. With 1, and no [`table`](Self::table), no request is kept.
+    /// The most attempts of a call, the first one included. Default: 3. With 1, and no [`table`](Self::table), no
+    /// request is kept.
     ///
     /// # Errors
     ///
@@ -61,7 +62,8 @@ impl RetryLayer {
         Ok(self.with(|shared| shared.policy.transient = backoff))
     }
 
-    /// The same for a provider that limits the rate or is overloaded and does not say when to come back. Default: 1 s and 20 s.
+    /// The same for a provider that limits the rate or is overloaded and does not say when to come back. Default: 1 s
+    /// and 20 s.
     ///
     /// # Errors
     ///
@@ -76,9 +78,9 @@ impl RetryLayer {
         self.with(|shared| shared.policy.max_server_delay = longest)
     }
 
-    /// The most attempts for a given failure, in place of [`attempts`](Self::attempts), of the two for [`Once`] and of the
-    /// one for a silent target. `None` leaves it at those; 0 is read as 1. It is asked after each failure that is worth a
-    /// retry at all, and makes none worth it that is not. Default: none.
+    /// The most attempts for a given failure, in place of [`attempts`](Self::attempts), of the two for [`Once`] and of
+    /// the one for a silent target. `None` leaves it at those; 0 is read as 1. It is asked after each failure that is
+    /// worth a retry at all, and makes none worth it that is not. Default: none.
     ///
     /// Where another target waits, a limited one need not be asked thrice:
     ///
@@ -98,18 +100,20 @@ impl RetryLayer {
         self.with(|shared| shared.policy.table = Some(Arc::new(most)))
     }
 
-    /// The retry budget. Each target gets a fresh one with these settings; requests without a target share this very one.
-    /// Default: [`RetryBudget::default`].
+    /// The retry budget. Each target gets a fresh one with these settings; requests without a target share this very
+    /// one. Default: [`RetryBudget::default`].
     pub fn budget(self, template: RetryBudget) -> Self {
         self.with(|shared| shared.budgets = Some(Arc::new(Budgets::new(template))))
     }
 
-    /// No retry budget. In an outage each call is then sent as often as `attempts` allows: only where another part bounds that.
+    /// No retry budget. In an outage each call is then sent as often as `attempts` allows: only where another part
+    /// bounds that.
     pub fn without_budget(self) -> Self {
         self.with(|shared| shared.budgets = None)
     }
 
-    /// A header that tells the provider how many retries went before, from `1`; the first attempt goes without. Default: none.
+    /// A header that tells the provider how many retries went before, from `1`; the first attempt goes without.
+    /// Default: none.
     pub fn retry_count_header(self, name: HeaderName) -> Self {
         self.with(|shared| shared.count_header = Some(name))
     }

@@ -128,8 +128,8 @@ impl Progress {
         self.shared.policy.decide(&failed, |most| self.shared.jitter.up_to(most))
     }
 
-    /// The request of the next attempt, which is sent now: from here on it is paid for. Past the deadline it is not sent, and the
-    /// answer to the call comes back.
+    /// The request of the next attempt, which is sent now: from here on it is paid for. Past the deadline it is not
+    /// sent, and the answer to the call comes back.
     pub(crate) fn send<B, R>(&mut self, next: Next<B, R>) -> Result<Request<B>, Result<Response<R>, Error>> {
         let now = Instant::now();
         if self.call.as_ref().and_then(|call| call.remaining(now)).is_some_and(|remaining| remaining.is_zero()) {
@@ -204,7 +204,8 @@ impl<B, R: Body> Next<B, R> {
     }
 }
 
-/// Whether a failed response has nothing to come, or was read by `ClassifyLayer`, which leaves no more than its limit behind.
+/// Whether a failed response has nothing to come, or was read by `ClassifyLayer`, which leaves no more than its limit
+/// behind.
 fn is_in_memory<R: Body>(response: &Response<R>) -> bool {
     let body = response.body();
     let classified = response.extensions().get::<Outcome>().is_some();

@@ -46,7 +46,8 @@ impl Drop for Counted {
     }
 }
 
-/// Polls a call whose first answer is a 503 with such a body, and tells how many bodies live `ms` after it and when the second attempt came.
+/// Polls a call whose first answer is a 503 with such a body, and tells how many bodies live `ms` after it and when the
+/// second attempt came.
 async fn alive_after(ms: u64, frames: usize, silent: bool) -> (u32, Duration) {
     let (alive, log) = (Arc::new(AtomicU32::new(0)), Log::default());
     let (bodies, requests) = (Arc::clone(&alive), log.clone());

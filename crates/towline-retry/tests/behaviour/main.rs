@@ -4,6 +4,7 @@
 
 mod budget;
 mod cancel;
+mod connections;
 mod deadline;
 mod drain;
 mod replay;

@@ -20,7 +20,9 @@ pub(crate) type Answer = Result<Response<Body>, BoxError>;
 
 /// The requests that arrived, and when.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<(Instant, Request<()>)>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<Arrival>>>);
+
+type Arrival = (Instant, Request<()>);
 
 impl Log {
     pub(crate) fn count(&self) -> usize {
@@ -87,7 +89,11 @@ where
 }
 
 pub(crate) fn request() -> Request<Body> {
-    Request::post("http://host/v1/messages").header("x-api-key", "k").body(Full::from("{}")).unwrap()
+    request_to("http://host/v1/messages")
+}
+
+pub(crate) fn request_to(url: &str) -> Request<Body> {
+    Request::post(url).header("x-api-key", "k").body(Full::from("{}")).unwrap()
 }
 
 /// A request of a call that has `left` until its deadline.
