@@ -24,7 +24,7 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let provider = towline_testkit::MockProvider::start().await.unwrap();
-//! # provider.otherwise(towline_testkit::Reply::text(200, "hello"));
+//! # provider.otherwise(towline_testkit::Reply::status(200).text("hello"));
 //! # let url = provider.url("/v1/models");
 //! let client = Reqwest::from_builder(reqwest::Client::builder().no_proxy())?;
 //! let request = http::Request::get(url).body(Full::<Bytes>::default())?;
