@@ -3,19 +3,17 @@
 mod common;
 
 use std::{
-    future::{Future, pending},
+    future::{Future, pending, ready},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
 use common::*;
 use http_body::Body;
-use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
-use towline_core::{BoxError, Error};
+use http_body_util::BodyExt;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use towline_core::{BoxError, FailureKind};
+use towline_testkit::{Probe, ScriptedBody, counted};
 use towline_timeout::{ResponseFuture, TimedBody, Timeout, TimeoutLayer};
 
 const fn send<T: Send>() {}
@@ -36,8 +34,12 @@ const _: () = {
     send::<TimedBody<std::cell::Cell<u8>>>();
 };
 
+async fn never(_: Request) -> Result<Response<ScriptedBody>, BoxError> {
+    pending().await
+}
+
 #[test]
-fn a_body_that_is_neither_send_nor_unpin_will_do() {
+fn a_body_that_is_not_send_will_do() {
     let inner =
         service_fn(
             |request: http::Request<std::rc::Rc<u8>>| async move { Ok::<_, BoxError>(Response::new(request.into_body())) },
@@ -48,71 +50,94 @@ fn a_body_that_is_neither_send_nor_unpin_will_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_polled_without_cause() {
-    let body = Paced::each(secs(50), 10);
-    let polls = Arc::clone(&body.polls);
-    let mut body = Some(body);
-    let service = TimeoutLayer::attempt()
-        .layer(service_fn(move |_: Request| std::future::ready(Ok::<_, BoxError>(Response::new(body.take().unwrap())))));
-    let response = service.oneshot(Request::default()).await.unwrap();
-    assert_eq!(read(response.into_body()).await, (10, Ok(())));
-    // Twice for each byte, once for the end, and no oftener than once per idle limit for a timer that was not reset.
-    let polls = polls.load(Ordering::Relaxed);
-    assert!((21..=31).contains(&polls), "{polls}");
+async fn the_service_that_is_called_is_the_one_that_was_readied() {
+    let (probe, report) = Probe::with_limit(service_fn(never), 1);
+    let mut service = TimeoutLayer::attempt().layer(probe);
+    for _ in 0..3 {
+        let error = service.ready().await.unwrap().call(Request::default()).await.unwrap_err();
+        assert_eq!(error.kind(), HEAD);
+    }
+    assert_eq!((report.calls(), report.dropped(), report.reserved()), (3, 3, 0));
+    report.assert_clean();
+}
+
+#[tokio::test]
+async fn readiness_and_its_failure_come_from_beneath() {
+    let (probe, report) = Probe::new(service_fn(never));
+    let mut service = TimeoutLayer::attempt().layer(probe);
+    report.set_ready(false);
+    assert!(tokio_test::task::spawn(service.ready()).poll().is_pending());
+    report.set_ready(true);
+    report.fail_readiness(1);
+    assert_eq!(service.ready().await.unwrap_err().kind(), FailureKind::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_head_is_polled_once_and_once_when_its_time_is_over() {
-    let polls = AtomicUsize::new(0);
-    let inner = service_fn(|_: Request| {
-        std::future::poll_fn(|_| {
-            polls.fetch_add(1, Ordering::Relaxed);
-            Poll::<Result<Response<Paced>, BoxError>>::Pending
-        })
-    });
-    assert!(TimeoutLayer::attempt().layer(inner).oneshot(Request::default()).await.is_err());
-    assert_eq!(polls.load(Ordering::Relaxed), 2);
+    let (probe, report) = Probe::new(service_fn(never));
+    assert!(TimeoutLayer::attempt().layer(probe).oneshot(Request::default()).await.is_err());
+    assert_eq!(report.polls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_passed_drops_what_it_waited_for_before_it_answers() {
-    let held = Arc::new(());
-    let inner = service_fn(|_: Request| {
-        let held = Arc::clone(&held);
-        async move {
-            let _held = held;
-            pending::<Result<Response<Paced>, BoxError>>().await
-        }
-    });
-    let mut service = TimeoutLayer::attempt().layer(inner);
-    let mut future = pin!(service.call(Request::default()));
-    assert!(future.as_mut().await.is_err());
-    assert_eq!(Arc::strong_count(&held), 1, "though the future is still there");
-    assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
-
-    let silent = Paced::silent();
-    let held = Arc::clone(&silent.alive);
-    let mut silent = Some(silent);
+async fn a_waiting_body_is_not_polled_without_cause() {
+    let body = every(50, 10);
+    let (report, mut body) = (body.report(), Some(body));
     let service = TimeoutLayer::attempt()
-        .layer(service_fn(move |_: Request| std::future::ready(Ok::<_, BoxError>(Response::new(silent.take().unwrap())))));
-    let mut body = service.oneshot(Request::default()).await.unwrap().into_body();
-    assert!(http_body_util::BodyExt::frame(&mut body).await.unwrap().is_err());
-    assert_eq!(Arc::strong_count(&held), 1, "though our body is still there");
-    assert!(body.is_end_stream() && http_body_util::BodyExt::frame(&mut body).await.is_none(), "and has ended for good");
+        .layer(service_fn(move |_: Request| ready(Ok::<_, BoxError>(Response::new(body.take().unwrap())))));
+    let response = service.oneshot(Request::default()).await.unwrap();
+    let (reading, polls) = counted(read(response.into_body()));
+    assert_eq!(reading.await, (10, Ok(())));
+    // Twice for each byte, once for the end; and of the timer, which is not set anew for each byte, once in 60 s at most.
+    assert!((21..=30).contains(&report.polls()), "{}", report.polls());
+    assert!(polls.get() <= 20, "{}", polls.get());
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_that_passed_drops_the_inner_future_before_it_answers() {
+    let (probe, report) = Probe::new(service_fn(never));
+    let mut service = TimeoutLayer::attempt().layer(probe);
+    let mut future = pin!(service.ready().await.unwrap().call(Request::default()));
+    assert!(future.as_mut().await.is_err());
+    assert_eq!((report.live(), report.dropped()), (0, 1), "though the future is still there");
+    assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_passed_drops_the_inner_body_before_it_answers() {
+    let silent = ScriptedBody::new().data("begun").hang();
+    let (report, mut silent) = (silent.report(), Some(silent));
+    let service = TimeoutLayer::attempt()
+        .layer(service_fn(move |_: Request| ready(Ok::<_, BoxError>(Response::new(silent.take().unwrap())))));
+    let mut body = service.oneshot(Request::default()).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    assert_eq!(body.frame().await.unwrap().unwrap_err().kind(), IDLE);
+    assert!(report.is_dropped(), "though our body is still there");
+    assert!(body.is_end_stream() && body.frame().await.is_none(), "and has ended for good");
+}
+
+#[tokio::test]
+async fn a_body_that_failed_stays_ended() {
+    let broken = ScriptedBody::new().error("cable cut").data("from beyond");
+    let (report, mut broken) = (broken.report(), Some(broken));
+    let service = TimeoutLayer::attempt()
+        .layer(service_fn(move |_: Request| ready(Ok::<_, BoxError>(Response::new(broken.take().unwrap())))));
+    let mut body = service.oneshot(Request::default()).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap_err().kind(), FailureKind::StreamBroken);
+    assert!(report.is_dropped() && body.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn a_future_that_is_dropped_gives_back_what_it_held() {
-    let inner = tower::ServiceBuilder::new()
-        .layer(TimeoutLayer::attempt())
-        .layer(ConcurrencyLimitLayer::new(1))
-        .service(service_fn(|_: Request| pending::<Result<Response<Paced>, BoxError>>()));
-    for _ in 0..3 {
-        let mut call = tokio_test::task::spawn(inner.clone().oneshot(Request::default()));
-        assert!(call.poll().is_pending());
-        let mut waits = tokio_test::task::spawn(inner.clone().oneshot(Request::default()));
+    let (probe, report) = Probe::with_limit(service_fn(never), 1);
+    let service = TimeoutLayer::attempt().layer(probe);
+    for nth in 1..4 {
+        let mut called = tokio_test::task::spawn(service.clone().oneshot(Request::default()));
+        assert!(called.poll().is_pending());
+        let mut waits = tokio_test::task::spawn(service.clone().oneshot(Request::default()));
         assert!(waits.poll().is_pending());
+        drop((called, waits));
+        assert_eq!((report.live(), report.reserved(), report.calls()), (0, 0, nth));
     }
-    let error: Error = inner.oneshot(Request::default()).await.unwrap_err();
-    assert_eq!(error.kind(), TIMEOUT_HEAD, "the permit was there");
+    report.assert_clean();
 }

@@ -1,34 +1,30 @@
 //! Each limit, in paused time.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
 mod common;
 
-use std::{future::pending, sync::Arc};
+use std::{
+    future::{pending, ready},
+    sync::Arc,
+};
 
 use common::*;
 use http::header::CONTENT_TYPE;
 use http_body::Body;
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use proptest::prelude::*;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{BoxError, Call, Error, Facts, FailureKind, Origin, Phase, Target};
+use towline_testkit::ScriptedBody;
 use towline_timeout::{Timeout, TimeoutLayer};
 
 type Answer = Result<Response<Empty<bytes::Bytes>>, BoxError>;
 
+/// A request that is part of a call which must end so many seconds from now.
 fn with_deadline(after: u64) -> Request {
     let now = Instant::now();
-    Request::builder_with(Call::new(Facts::default(), now, Some(now + secs(after))))
-}
-
-trait BuilderWith {
-    fn builder_with<T: Clone + Send + Sync + 'static>(extension: T) -> Self;
-}
-
-impl BuilderWith for Request {
-    fn builder_with<T: Clone + Send + Sync + 'static>(extension: T) -> Self {
-        http::Request::builder().extension(extension).body(()).unwrap()
-    }
+    request_with(Call::new(Facts::default(), now, Some(now + secs(after))))
 }
 
 async fn never(_: Request) -> Answer {
@@ -36,9 +32,13 @@ async fn never(_: Request) -> Answer {
 }
 
 /// What the caller reads of `body` through `layer`, and after how many seconds it is over.
-async fn reading(layer: &TimeoutLayer, request: Request, response: Response<Paced>) -> (usize, Result<(), FailureKind>, u64) {
+async fn reading(
+    layer: &TimeoutLayer,
+    request: Request,
+    response: Response<ScriptedBody>,
+) -> (usize, Result<(), FailureKind>, u64) {
     let mut response = Some(response);
-    let service = layer.layer(service_fn(move |_: Request| std::future::ready(Ok::<_, BoxError>(response.take().unwrap()))));
+    let service = layer.layer(service_fn(move |_: Request| ready(Ok::<_, BoxError>(response.take().unwrap()))));
     let began = Instant::now();
     let response = service.oneshot(request).await.unwrap();
     let (bytes, end) = read(response.into_body()).await;
@@ -51,8 +51,8 @@ async fn a_head_that_does_not_come_is_a_timeout_of_the_provider() {
     let layer = TimeoutLayer::attempt().observer(Arc::clone(&heard));
     let began = Instant::now();
     let target = Target::new("primary", "http://host").unwrap();
-    let error = layer.layer(service_fn(never)).oneshot(Request::builder_with(target)).await.unwrap_err();
-    assert_eq!((error.kind(), error.failure().origin), (TIMEOUT_HEAD, Origin::Upstream));
+    let error = layer.layer(service_fn(never)).oneshot(request_with(target)).await.unwrap_err();
+    assert_eq!((error.kind(), error.failure().origin), (HEAD, Origin::Upstream));
     assert_eq!(began.elapsed().as_secs(), 120);
     assert_eq!(*heard.0.lock(), [(Some("primary".into()), Phase::Head, secs(120))]);
 }
@@ -60,20 +60,20 @@ async fn a_head_that_does_not_come_is_a_timeout_of_the_provider() {
 #[tokio::test(start_paused = true)]
 async fn a_byte_each_59_s_survives_an_idle_limit_of_60_s_and_one_at_61_s_does_not() {
     let layer = TimeoutLayer::attempt();
-    let healthy = reading(&layer, Request::default(), Response::new(Paced::each(secs(59), 100))).await;
+    let healthy = reading(&layer, Request::default(), Response::new(every(59, 100))).await;
     assert_eq!(healthy, (100, Ok(()), 5900));
     let heard = Arc::new(Heard::default());
     let layer = layer.observer(Arc::clone(&heard));
-    let late = reading(&layer, Request::default(), Response::new(Paced::new([secs(59), secs(61)]))).await;
-    assert_eq!(late, (1, Err(TIMEOUT_IDLE), 119));
+    let late = reading(&layer, Request::default(), Response::new(paced([59, 61]))).await;
+    assert_eq!(late, (1, Err(IDLE), 119));
     assert_eq!(*heard.0.lock(), [(None, Phase::Idle, secs(60))]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_total_cuts_a_trickling_body() {
     let layer = TimeoutLayer::new().total(secs(10)).unwrap();
-    let trickle = reading(&layer, Request::default(), Response::new(Paced::each(secs(1), 100))).await;
-    assert_eq!((trickle.1, trickle.2), (Err(TIMEOUT_TOTAL), 10));
+    let trickle = reading(&layer, Request::default(), Response::new(every(1, 100))).await;
+    assert_eq!((trickle.1, trickle.2), (Err(TOTAL), 10));
     assert!((9..=10).contains(&trickle.0));
 }
 
@@ -82,28 +82,28 @@ async fn the_total_includes_the_head() {
     let layer = TimeoutLayer::new().total(secs(10)).unwrap();
     let slow = service_fn(|_: Request| async {
         tokio::time::sleep(secs(8)).await;
-        Ok::<_, BoxError>(Response::new(Paced::silent()))
+        Ok::<_, BoxError>(Response::new(ScriptedBody::new().hang()))
     });
     let began = Instant::now();
     let response = layer.layer(slow).oneshot(Request::default()).await.unwrap();
-    assert_eq!((read(response.into_body()).await.1, began.elapsed().as_secs()), (Err(TIMEOUT_TOTAL), 10));
+    assert_eq!((read(response.into_body()).await.1, began.elapsed().as_secs()), (Err(TOTAL), 10));
     let error = layer.layer(service_fn(never)).oneshot(Request::default()).await.unwrap_err();
-    assert_eq!(error.kind(), TIMEOUT_TOTAL);
+    assert_eq!(error.kind(), TOTAL);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_healthy_stream_of_ten_minutes_survives_the_presets() {
     for layer in [TimeoutLayer::attempt(), TimeoutLayer::call()] {
-        let mut announced = Response::new(Paced::each(secs(20), 60));
+        let mut announced = Response::new(every(20, 60));
         announced.headers_mut().insert(CONTENT_TYPE, "text/event-stream; charset=utf-8".parse().unwrap());
         assert_eq!(reading(&layer, Request::default(), announced).await, (60, Ok(()), 1200));
         let mut facts = Facts::default();
         facts.stream = true;
-        let asked_for = Request::builder_with(Call::new(facts, Instant::now(), None));
-        assert_eq!(reading(&layer, asked_for, Response::new(Paced::each(secs(20), 60))).await, (60, Ok(()), 1200));
+        let asked_for = request_with(Call::new(facts, Instant::now(), None));
+        assert_eq!(reading(&layer, asked_for, Response::new(every(20, 60))).await, (60, Ok(()), 1200));
     }
-    let document = reading(&TimeoutLayer::call(), Request::default(), Response::new(Paced::each(secs(20), 60))).await;
-    assert_eq!((document.1, document.2), (Err(TIMEOUT_TOTAL), 600));
+    let document = reading(&TimeoutLayer::call(), Request::default(), Response::new(every(20, 60))).await;
+    assert_eq!((document.1, document.2), (Err(TOTAL), 600));
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,9 +111,9 @@ async fn when_the_calls_deadline_cuts_it_is_no_timeout_of_the_provider() {
     let service = TimeoutLayer::attempt().layer(service_fn(never));
     let error = service.oneshot(with_deadline(30)).await.unwrap_err();
     assert_eq!((error.kind(), error.failure().origin), (FailureKind::DeadlineExceeded, Origin::Local));
-    let body = reading(&TimeoutLayer::attempt(), with_deadline(30), Response::new(Paced::each(secs(7), 100))).await;
+    let body = reading(&TimeoutLayer::attempt(), with_deadline(30), Response::new(every(7, 100))).await;
     assert_eq!(body, (4, Err(FailureKind::DeadlineExceeded), 30));
-    let unlimited = reading(&TimeoutLayer::new(), with_deadline(30), Response::new(Paced::silent())).await;
+    let unlimited = reading(&TimeoutLayer::new(), with_deadline(30), Response::new(ScriptedBody::new().hang())).await;
     assert_eq!(unlimited, (0, Err(FailureKind::DeadlineExceeded), 30));
 }
 
@@ -128,17 +128,12 @@ async fn work_whose_deadline_has_passed_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn without_limits_and_deadline_nothing_is_cut() {
-    assert_eq!(
-        reading(&TimeoutLayer::new(), Request::default(), Response::new(Paced::each(secs(100_000), 9))).await,
-        (9, Ok(()), 900_000)
-    );
+    assert_eq!(reading(&TimeoutLayer::new(), Request::default(), Response::new(every(100_000, 9))).await, (9, Ok(()), 900_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_not_mistaken_for_a_silent_provider() {
-    use http_body_util::BodyExt;
-    let service = TimeoutLayer::attempt()
-        .layer(service_fn(|_: Request| async { Ok::<_, BoxError>(Response::new(Paced::each(secs(1), 5))) }));
+    let service = TimeoutLayer::attempt().layer(service_fn(|_: Request| async { Ok::<_, BoxError>(Response::new(every(1, 5))) }));
     let mut body = service.oneshot(Request::default()).await.unwrap().into_body();
     for _ in 0..5 {
         tokio::time::sleep(secs(300)).await;
@@ -149,8 +144,9 @@ async fn a_slow_reader_is_not_mistaken_for_a_silent_provider() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_from_beneath_is_handed_on_as_it_is() {
-    let refused =
-        service_fn(|_: Request| async { Err::<Response<Paced>, _>(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) });
+    let refused = service_fn(|_: Request| async {
+        Err::<Response<ScriptedBody>, _>(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
+    });
     let error: Error = TimeoutLayer::attempt().layer(refused).oneshot(Request::default()).await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Connect);
 }
@@ -164,14 +160,16 @@ async fn a_panic_is_a_panic() {
     assert!(end.unwrap_err().is_panic());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn size_and_end_are_forwarded_until_the_body_has_ended() {
+    let body = ScriptedBody::new().data("one").data("more").with_length(7).with_known_end();
+    let mut body = Some(body);
     let service = TimeoutLayer::attempt()
-        .layer(service_fn(|_: Request| async { Ok::<_, BoxError>(Response::new(Paced::each(secs(0), 2))) }));
+        .layer(service_fn(move |_: Request| ready(Ok::<_, BoxError>(Response::new(body.take().unwrap())))));
     let mut body = service.oneshot(Request::default()).await.unwrap().into_body();
-    for left in [2, 1] {
+    for left in [7, 4] {
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(left), false));
-        assert!(http_body_util::BodyExt::frame(&mut body).await.is_some());
+        assert!(body.frame().await.is_some());
     }
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
 }
@@ -191,8 +189,8 @@ proptest! {
             let now = expected.2;
             let mut ends = vec![];
             ends.extend(deadline.map(|at| (at.max(now), FailureKind::DeadlineExceeded)));
-            ends.extend(total.map(|at| (at.max(now), TIMEOUT_TOTAL)));
-            ends.extend(idle.map(|limit| (now + limit, TIMEOUT_IDLE)));
+            ends.extend(total.map(|at| (at.max(now), TOTAL)));
+            ends.extend(idle.map(|limit| (now + limit, IDLE)));
             match ends.into_iter().min_by_key(|(at, _)| *at).filter(|(at, _)| *at < now + pause) {
                 Some((at, kind)) => { expected = (expected.0, Err(kind), at); break }
                 None => expected = (expected.0 + 1, Ok(()), now + pause),
@@ -204,7 +202,7 @@ proptest! {
             if let Some(idle) = idle { layer = layer.idle(secs(idle)).unwrap() }
             if let Some(total) = total { layer = layer.total(secs(total)).unwrap() }
             let request = deadline.map_or_else(Request::default, with_deadline);
-            reading(&layer, request, Response::new(Paced::new(pauses.iter().map(|p| secs(*p))))).await
+            reading(&layer, request, Response::new(paced(pauses))).await
         });
         prop_assert_eq!(seen, expected);
     }

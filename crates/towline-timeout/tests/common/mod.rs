@@ -1,71 +1,58 @@
-//! A body that keeps its own pace, and whoever notices that something was dropped.
+//! Bodies that keep their own pace, and whoever hears which limits passed.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
-use tokio::time::{Sleep, sleep};
-use towline_core::{BoxError, Event, FailureKind, Observe, Phase};
+use towline_core::{Event, FailureKind, Observe, Phase};
+use towline_testkit::ScriptedBody;
 
 pub(crate) type Request = http::Request<()>;
 pub(crate) type Response<R> = http::Response<R>;
 
-/// One byte after each pause, then the end.
-pub(crate) struct Paced {
-    pauses: VecDeque<Duration>,
-    pause: Option<Pin<Box<Sleep>>>,
-    pub(crate) polls: Arc<AtomicUsize>,
-    pub(crate) alive: Arc<()>,
+pub(crate) const HEAD: FailureKind = FailureKind::Timeout(Phase::Head);
+pub(crate) const IDLE: FailureKind = FailureKind::Timeout(Phase::Idle);
+pub(crate) const TOTAL: FailureKind = FailureKind::Timeout(Phase::Total);
+
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
 }
 
-impl Paced {
-    pub(crate) fn new(pauses: impl IntoIterator<Item = Duration>) -> Self {
-        Self { pauses: pauses.into_iter().collect(), pause: None, polls: Arc::default(), alive: Arc::default() }
-    }
-
-    pub(crate) fn each(pause: Duration, bytes: usize) -> Self {
-        Self::new(std::iter::repeat_n(pause, bytes))
-    }
-
-    pub(crate) fn silent() -> Self {
-        Self::each(Duration::from_secs(1_000_000), 1)
-    }
+pub(crate) fn request_with<T: Clone + Send + Sync + 'static>(extension: T) -> Request {
+    let mut request = Request::default();
+    request.extensions_mut().insert(extension);
+    request
 }
 
-impl Body for Paced {
-    type Data = Bytes;
-    type Error = BoxError;
+/// One byte after each pause of so many seconds, then the end.
+pub(crate) fn paced(pauses: impl IntoIterator<Item = u64>) -> ScriptedBody {
+    pauses.into_iter().fold(ScriptedBody::new(), |body, pause| {
+        let body = if pause == 0 { body } else { body.wait(secs(pause)) };
+        body.data(".")
+    })
+}
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.polls.fetch_add(1, Ordering::Relaxed);
-        let Some(&next) = self.pauses.front() else { return Poll::Ready(None) };
-        if !next.is_zero() {
-            ready!(self.pause.get_or_insert_with(|| Box::pin(sleep(next))).as_mut().poll(cx));
+pub(crate) fn every(pause: u64, bytes: usize) -> ScriptedBody {
+    paced(std::iter::repeat_n(pause, bytes))
+}
+
+/// Reads to the end: how many bytes came, and how it ended.
+pub(crate) async fn read<B>(body: B) -> (usize, Result<(), FailureKind>)
+where
+    B: Body<Data = Bytes, Error = towline_core::Error>,
+{
+    let mut body = std::pin::pin!(body);
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes += frame.data_ref().map_or(0, Bytes::len),
+            Err(error) => return (bytes, Err(error.kind())),
         }
-        self.pause = None;
-        self.pauses.pop_front();
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.pauses.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.pauses.len() as u64)
-    }
+    (bytes, Ok(()))
 }
 
 /// A listener that notes which limits passed, and for whom.
@@ -78,26 +65,4 @@ impl Observe for Heard {
             self.0.lock().push((target.map(|t| t.name().to_owned()), *phase, *limit));
         }
     }
-}
-
-pub(crate) const fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-pub(crate) const TIMEOUT_HEAD: FailureKind = FailureKind::Timeout(Phase::Head);
-pub(crate) const TIMEOUT_IDLE: FailureKind = FailureKind::Timeout(Phase::Idle);
-pub(crate) const TIMEOUT_TOTAL: FailureKind = FailureKind::Timeout(Phase::Total);
-
-/// Reads to the end: how many bytes came, and how it ended.
-pub(crate) async fn read<B: Body<Data = Bytes, Error = towline_core::Error>>(body: B) -> (usize, Result<(), FailureKind>) {
-    use http_body_util::BodyExt;
-    let mut body = std::pin::pin!(body);
-    let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => bytes += frame.data_ref().map_or(0, Bytes::len),
-            Err(error) => return (bytes, Err(error.kind())),
-        }
-    }
-    (bytes, Ok(()))
 }
