@@ -8,9 +8,9 @@
 //!     +------------------------------ enough probes succeed ----------------------------+
 //! ```
 //!
-//! A closed circuit is one atomic word: to be let in is a load, a success is a load too unless there is a run of failures to end.
-//! Failures, and all that happens while it is not closed, take a short lock. Under the lock the word's state and generation are stable;
-//! without it only a success may end a run, by compare-and-swap.
+//! A closed circuit is one atomic word: to be let in is a load, a success is a load too unless there is a run of failures
+//! to end. Failures, and all that happens while it is not closed, take a short lock. Under the lock the word's state and
+//! generation are stable; without it only a success may end a run, by compare-and-swap.
 
 use std::{
     fmt,

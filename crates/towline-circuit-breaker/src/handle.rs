@@ -34,8 +34,8 @@ impl CircuitBreakerHandle {
 
     /// The state of a target's circuit, by the target's name; `None` is the circuit of all requests without a target.
     ///
-    /// A target that was never heard of, or not for so long that it has been forgotten, is `Closed`. A circuit whose open time is over is
-    /// `HalfOpen`, though that is told to the observer only when its first probe comes.
+    /// A target that was never heard of, or not for so long that it has been forgotten, is `Closed`. A circuit whose open
+    /// time is over is `HalfOpen`, though that is told to the observer only when its first probe comes.
     #[must_use]
     pub fn state(&self, target: Option<&str>) -> CircuitState {
         self.breaker.with_circuit(target, Circuit::state_now).unwrap_or(CircuitState::Closed)

@@ -9,8 +9,8 @@ use crate::{CircuitBreaker, CircuitBreakerHandle, Verdict, breaker::Breaker, pol
 
 /// Puts a service behind circuits, one for each [`Target`](towline_core::Target). See the [crate's page](crate).
 ///
-/// Clones, and all services that they are layered on, share their circuits. Configure it first: each of the configuring methods returns
-/// a layer with circuits of its own.
+/// Clones, and all services that they are layered on, share their circuits. Configure it first: each of the configuring
+/// methods returns a layer with circuits of its own.
 #[derive(Clone, Debug)]
 pub struct CircuitBreakerLayer {
     breaker: Arc<Breaker>,
@@ -51,10 +51,11 @@ impl CircuitBreakerLayer {
         Ok(self.with(|policy| policy.rules.consecutive = None))
     }
 
-    /// Opens when `n` requests have failed within `window`, whatever else has succeeded. Default: off, since which number is a bad sign
-    /// depends on how many requests there are.
+    /// Opens when `n` requests have failed within `window`, whatever else has succeeded. Default: off, since which number
+    /// is a bad sign depends on how many requests there are.
     ///
-    /// The window slides in twelve steps: it covers between 11/12 of `window` and all of it. A failure counts when it is complete.
+    /// The window slides in twelve steps: it covers between 11/12 of `window` and all of it. A failure counts when it is
+    /// complete.
     ///
     /// # Errors
     ///
@@ -67,7 +68,8 @@ impl CircuitBreakerLayer {
 
     /// Stays open for `first`, and twice as long each further time, up to `longest`. Default: 5 s, up to 60 s.
     ///
-    /// A random half of it comes on top, after the cap. The provider's own `retry-after` is waited for where it is longer, up to 300 s.
+    /// A random half of it comes on top, after the cap. The provider's own `retry-after` is waited for where it is longer,
+    /// up to 300 s.
     ///
     /// # Errors
     ///
@@ -100,8 +102,8 @@ impl CircuitBreakerLayer {
 
     /// Gives the place of a probe that is still under way after `deadline` to another. Default: 60 s.
     ///
-    /// The late probe's own outcome still counts, so that a provider which is slow and well can close its circuit. If it is dropped, it counts as
-    /// timed out.
+    /// The late probe's own outcome still counts, so that a provider which is slow and well can close its circuit. If it is
+    /// dropped, it counts as timed out.
     ///
     /// # Errors
     ///
@@ -113,13 +115,15 @@ impl CircuitBreakerLayer {
 
     /// Counts an attempt that is dropped at the age of `limit` or later as timed out. Default: off; a drop says nothing.
     ///
-    /// This is for a timeout *above* the breaker, which can only drop: set its limit here. A call's own deadline needs no setting.
+    /// This is for a timeout *above* the breaker, which can only drop: set its limit here. A call's own deadline needs no
+    /// setting.
     #[must_use]
     pub fn drops_after(self, limit: Duration) -> Self {
         self.with(|policy| policy.drops_after = Some(limit))
     }
 
-    /// Decides what failures say about the provider; where `counts` returns `None`, [`Verdict::of`] decides. Default: always that.
+    /// Decides what failures say about the provider; where `counts` returns `None`, [`Verdict::of`] decides. Default:
+    /// always that.
     ///
     /// Called once for each failure, outside all locks.
     #[must_use]

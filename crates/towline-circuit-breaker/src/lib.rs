@@ -1,7 +1,7 @@
 //! A circuit breaker for calls to LLM providers.
 //!
-//! When a provider is in trouble, asking it costs time and makes the trouble worse. [`CircuitBreakerLayer`] refuses at once instead, so
-//! that a fallback can act, and finds out with single probes when the provider is well again.
+//! When a provider is in trouble, asking it costs time and makes the trouble worse. [`CircuitBreakerLayer`] refuses at once
+//! instead, so that a fallback can act, and finds out with single probes when the provider is well again.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -30,58 +30,66 @@
 //! # When it opens, and when it closes
 //!
 //! - **Closed**, it lets everything through. It opens after 5 failures without a success in between
-//!   ([`consecutive_failures`](CircuitBreakerLayer::consecutive_failures)) or, if told so, after a number of failures within a window
-//!   that slides ([`failures_in`](CircuitBreakerLayer::failures_in)). A run reacts at once to an outage, the window sees that every other
-//!   request fails. The window is off unless set: five failures a minute are an outage for one user and nothing for another.
+//!   ([`consecutive_failures`](CircuitBreakerLayer::consecutive_failures)) or, if told so, after a number of failures
+//!   within a window that slides ([`failures_in`](CircuitBreakerLayer::failures_in)). A run reacts at once to an outage,
+//!   the window sees that every other request fails. The window is off unless set: five failures a minute are an outage for
+//!   one user and nothing for another.
 //! - **Open**, it refuses everything for 5 s, and twice as long each further time up to 60 s
-//!   ([`open_for`](CircuitBreakerLayer::open_for)), times a random 1.0 to 1.5 that comes after the cap, so that clients do not come back in step. It
-//!   never opens for less than the longest `retry-after` that the provider gave with its failures, which is believed up to 300 s. The doubling begins anew after a
-//!   recovery: 60 s between closing and the first failure of the next run.
-//! - **Half-open**, it lets one probe through at a time ([`probes`](CircuitBreakerLayer::probes)) and refuses the rest. Two probes that
-//!   succeed ([`success_threshold`](CircuitBreakerLayer::success_threshold)) close it; one that fails, or is told 429, opens it again. A
-//!   probe under way for 60 s ([`probe_deadline`](CircuitBreakerLayer::probe_deadline)) makes place for another.
+//!   ([`open_for`](CircuitBreakerLayer::open_for)), times a random 1.0 to 1.5 that comes after the cap, so that clients do
+//!   not come back in step. It never opens for less than the longest `retry-after` that the provider gave with its
+//!   failures, which is believed up to 300 s. The doubling begins anew after a recovery: 60 s between closing and the first
+//!   failure of the next run.
+//! - **Half-open**, it lets one probe through at a time ([`probes`](CircuitBreakerLayer::probes)) and refuses the rest. Two
+//!   probes that succeed ([`success_threshold`](CircuitBreakerLayer::success_threshold)) close it; one that fails, or is
+//!   told 429, opens it again. A probe under way for 60 s ([`probe_deadline`](CircuitBreakerLayer::probe_deadline)) makes
+//!   place for another.
 //!
 //! A result counts only in the state in which its request was let in: a success from before the outage closes nothing, and a
 //! late failure reopens nothing. Changes happen when a request asks; there is no task.
 //!
 //! # What counts
 //!
-//! [`Outcome::of`](towline_core::Outcome::of) tells what became of a request, and [`Verdict::of`] what that means. In short: what the provider or the way to it
-//! did wrong is a failure; a 429 is neither success nor failure, for the limiter and the retry deal with that; what is wrong with the
-//! request or the credential, and what we refused ourselves, says nothing. [`counts`](CircuitBreakerLayer::counts) overrides it.
+//! [`Outcome::of`](towline_core::Outcome::of) tells what became of a request, and [`Verdict::of`] what that means. In
+//! short: what the provider or the way to it did wrong is a failure; a 429 is neither success nor failure, for the limiter
+//! and the retry deal with that; what is wrong with the request or the credential, and what we refused ourselves, says
+//! nothing. [`counts`](CircuitBreakerLayer::counts) overrides it.
 //!
 //! It counts when it is known, so in the window of its *completion*, however long it took:
 //!
 //! 1. an error, of `poll_ready` too, and a response that failed: at once;
 //! 2. a response that succeeded: when its body ends, with the body's last frame, its error (a broken stream), or what
 //!    `ClassifyLayer` beneath says of the stream;
-//! 3. except that a *probe* that streams succeeds with its first content, or its first bytes without `ClassifyLayer`: a stream may last ten minutes, and
-//!    everybody else would be refused for as long;
-//! 4. a future or body that is dropped: says nothing, unless it was dropped because it took too long. That is so after the call's
-//!    deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), and for a probe after its own deadline; then it is a timeout.
+//! 3. except that a *probe* that streams succeeds with its first content, or its first bytes without `ClassifyLayer`: a
+//!    stream may last ten minutes, and everybody else would be refused for as long;
+//! 4. a future or body that is dropped: says nothing, unless it was dropped because it took too long. That is so after the
+//!    call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), and for a probe after its own deadline;
+//!    then it is a timeout.
 //!
 //! # Whose circuit
 //!
-//! Requests with a [`Target`](towline_core::Target) have one circuit for each target's name; all others share one. They live in the layer, so that
-//! all services and clones made from it share them (axum applies a layer once per route). The circuit of a target that nobody asks for during ten minutes,
-//! or twice the longest open time, is forgotten.
+//! Requests with a [`Target`](towline_core::Target) have one circuit for each target's name; all others share one. They
+//! live in the layer, so that all services and clones made from it share them (axum applies a layer once per route). The
+//! circuit of a target that nobody asks for during ten minutes, or twice the longest open time, is forgotten.
 //!
 //! # Errors
 //!
-//! A refusal is an [`Error`](towline_core::Error) of kind `CircuitOpen` with `retry_after`, never retried. It comes at once: the service is always ready, and readies a clone of
-//! the inner service only after it has let the request through. Everything else is the inner service's own error, converted.
+//! A refusal is an [`Error`](towline_core::Error) of kind `CircuitOpen` with `retry_after`, never retried. It comes at
+//! once: the service is always ready, and readies a clone of the inner service only after it has let the request through.
+//! Everything else is the inner service's own error, converted.
 //!
 //! # Where it stands
 //!
-//! Beneath retry and fallback, so that each attempt is asked for and a refusal moves the call to its next target; above the rate limiter,
-//! so that an open circuit spends no tokens; above the timeout of an attempt, whose error it then sees. A timeout *above* it can only drop: set
-//! `drops_after` to the same limit. Above retry, it would see one outcome per call, and a call that was saved by its second attempt as a success.
+//! Beneath retry and fallback, so that each attempt is asked for and a refusal moves the call to its next target; above the
+//! rate limiter, so that an open circuit spends no tokens; above the timeout of an attempt, whose error it then sees. A
+//! timeout *above* it can only drop: set `drops_after` to the same limit. Above retry, it would see one outcome per call,
+//! and a call that was saved by its second attempt as a success.
 //!
 //! # Cancellation, cost
 //!
-//! All futures and bodies may be dropped at any time, and a panic beneath is such a drop: a probe's place is given back. A request through a closed
-//! circuit without a target takes no lock, allocates nothing, and reads the clock once; a target's circuit is looked up under a
-//! short read lock. Time is `tokio::time::Instant`, so wall clocks do not matter and a paused clock drives it.
+//! All futures and bodies may be dropped at any time, and a panic beneath is such a drop: a probe's place is given back. A
+//! request through a closed circuit without a target takes no lock, allocates nothing, and reads the clock once; a target's
+//! circuit is looked up under a short read lock. Time is `tokio::time::Instant`, so wall clocks do not matter and a paused
+//! clock drives it.
 //!
 //! # What it does not do
 //!

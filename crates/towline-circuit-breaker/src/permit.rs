@@ -32,8 +32,8 @@ impl Permit {
 
     /// The head was a success; now its body has to be one.
     ///
-    /// A stream may go on for minutes, during which a probe would have everybody else refused. What a probe wants to know, its first content
-    /// shows; a body without a length is taken for a stream.
+    /// A stream may go on for minutes, during which a probe would have everybody else refused. What a probe wants to know,
+    /// its first content shows; a body without a length is taken for a stream.
     pub(crate) fn await_body<R: Body>(&mut self, response: &Response<R>) {
         self.stream = StreamHandle::of(response.extensions()).cloned();
         let streams = self.stream.is_some() || response.body().size_hint().exact().is_none();

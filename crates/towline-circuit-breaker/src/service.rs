@@ -14,8 +14,8 @@ use crate::{GuardedBody, ResponseFuture, breaker::Breaker};
 
 /// A service behind circuits; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 ///
-/// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the inner service, which
-/// is readied first, inside the call's future: an open circuit waits for nobody.
+/// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the inner
+/// service, which is readied first, inside the call's future: an open circuit waits for nobody.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker<S> {
     inner: S,

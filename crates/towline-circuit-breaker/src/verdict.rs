@@ -16,7 +16,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The verdict on `failure` unless [`counts`](crate::CircuitBreakerLayer::counts) says otherwise. The first line that fits decides:
+    /// The verdict on `failure` unless [`counts`](crate::CircuitBreakerLayer::counts) says otherwise. The first line that
+    /// fits decides:
     ///
     /// | failure | verdict |
     /// |---|---|

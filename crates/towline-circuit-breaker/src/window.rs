@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 const BUCKETS: u64 = 12;
 
-/// A ring of twelve buckets with exact counts, which slides by one bucket at a time: it covers the present, still growing bucket and the eleven before it,
-/// so between 11/12 and the whole of its length.
+/// A ring of twelve buckets with exact counts, which slides by one bucket at a time: it covers the present, still growing
+/// bucket and the eleven before it, so between 11/12 and the whole of its length.
 #[derive(Debug)]
 pub(crate) struct Window {
     began: Instant,
@@ -37,7 +37,8 @@ impl Window {
         self.counts = [0; BUCKETS as usize];
     }
 
-    /// Empties the buckets that the clock has passed. A `now` that is behind, of a thread that was delayed, belongs to the newest bucket.
+    /// Empties the buckets that the clock has passed. A `now` that is behind, of a thread that was delayed, belongs to the
+    /// newest bucket.
     fn slide(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.began).as_nanos() / self.bucket.as_nanos().max(1);
         let newest = u64::try_from(since).unwrap_or(u64::MAX).max(self.newest);

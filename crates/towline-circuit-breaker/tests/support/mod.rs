@@ -3,7 +3,6 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its own part of it")]
 
 use std::{
-    collections::VecDeque,
     io,
     pin::Pin,
     sync::{
@@ -16,12 +15,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 use tower::{Service, ServiceExt};
 use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitState, GuardedBody};
 use towline_core::{BoxError, Error, Event, FailureKind, Jitter, Observe, StreamHandle, Target};
+use towline_testkit::ScriptedBody;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -71,9 +70,9 @@ impl Upstream {
 }
 
 impl Service<Request<Full<Bytes>>> for Upstream {
-    type Response = Response<TestBody>;
+    type Response = Response<ScriptedBody>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<TestBody>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ScriptedBody>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -85,23 +84,21 @@ impl Service<Request<Full<Bytes>>> for Upstream {
     }
 }
 
-async fn answer(mut answer: Answer) -> Result<Response<TestBody>, BoxError> {
+async fn answer(mut answer: Answer) -> Result<Response<ScriptedBody>, BoxError> {
     while let Answer::After(wait, then) = answer {
         tokio::time::sleep(wait).await;
         answer = *then;
     }
-    let response = |status: u16, steps: Vec<Step>, length| {
-        Response::builder().status(status).body(TestBody { steps: steps.into(), length, wait: None })
-    };
+    let short = |status| Response::builder().status(status).body(ScriptedBody::new().data("{}").with_length(2).with_known_end());
     match answer {
-        Answer::Status(status) => Ok(response(status, vec![Step::Data("{}")], Some(2))?),
+        Answer::Status(status) => Ok(short(status)?),
         Answer::RetryAfter(status, secs) => {
-            let mut told = response(status, vec![Step::Data("{}")], Some(2))?;
+            let mut told = short(status)?;
             told.headers_mut().insert("retry-after", secs.into());
             Ok(told)
         }
         Answer::Stream(steps, handle) => {
-            let mut stream = response(200, steps, None)?;
+            let mut stream = Response::new(body(steps));
             handle.map(|handle| stream.extensions_mut().insert(handle));
             Ok(stream)
         }
@@ -111,42 +108,13 @@ async fn answer(mut answer: Answer) -> Result<Response<TestBody>, BoxError> {
     }
 }
 
-pub(crate) struct TestBody {
-    steps: VecDeque<Step>,
-    length: Option<u64>,
-    wait: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl Body for TestBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        loop {
-            if let Some(wait) = &mut self.wait {
-                std::task::ready!(wait.as_mut().poll(cx));
-                self.wait = None;
-            }
-            match self.steps.pop_front() {
-                None => return Poll::Ready(None),
-                Some(Step::Data(text)) => return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text.as_bytes()))))),
-                Some(Step::Break) => return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
-                Some(Step::Wait(wait)) => self.wait = Some(Box::pin(tokio::time::sleep(wait))),
-                Some(Step::Hang) => {
-                    self.steps.push_front(Step::Hang);
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.length.is_some() && self.steps.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map(|length| SizeHint::with_exact(if self.steps.is_empty() { 0 } else { length })).unwrap_or_default()
-    }
+fn body(steps: impl IntoIterator<Item = Step>) -> ScriptedBody {
+    steps.into_iter().fold(ScriptedBody::new(), |body, step| match step {
+        Step::Data(data) => body.data(data),
+        Step::Wait(wait) => body.wait(wait),
+        Step::Break => body.error(io::Error::from(io::ErrorKind::ConnectionReset)),
+        Step::Hang => body.hang(),
+    })
 }
 
 /// The defaults with a known jitter.
@@ -165,7 +133,7 @@ pub(crate) fn request_to(target: &str) -> Request<Full<Bytes>> {
 }
 
 /// Sends a request and waits for the head of the response.
-pub(crate) async fn head(service: &Guarded) -> Result<Response<GuardedBody<TestBody>>, Error> {
+pub(crate) async fn head(service: &Guarded) -> Result<Response<GuardedBody<ScriptedBody>>, Error> {
     service.clone().oneshot(request()).await
 }
 
