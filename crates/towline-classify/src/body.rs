@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -11,6 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::MapErr};
 use pin_project_lite::pin_project;
 use towline_core::{BoxError, Error, body::Held};
+
+use crate::watch::Watch;
 
 /// The inner body with our error, so that an error which ended the reading can be judged and handed on.
 pub(crate) type Whole<R> = MapErr<R, fn(<R as Body>::Error) -> Error>;
@@ -24,9 +26,10 @@ where
 }
 
 pin_project! {
-    /// The body of a classified response: what was read of it, then the rest, each frame, trailer and error once and in order.
+    /// The body of a classified response: what was read of it, then the rest; each frame, trailer and error once and in order.
     ///
-    /// Its errors are [`Error`]s: a connection that is lost within a body is a `StreamBroken`.
+    /// Its errors are [`Error`]s: a connection that is lost within a body is a `StreamBroken`. So is, unless that was turned off,
+    /// the end of a stream that ends without the event which ends it.
     pub struct ClassifiedBody<R>
     where
         R: Body,
@@ -35,6 +38,7 @@ pin_project! {
         first: Option<Bytes>,
         #[pin]
         body: Held<Whole<R>>,
+        watch: Option<Box<Watch>>,
     }
 }
 
@@ -44,11 +48,15 @@ impl<R: Body<Data = Bytes>> ClassifiedBody<R> {
     }
 
     pub(crate) const fn held(body: Held<Whole<R>>) -> Self {
-        Self { first: None, body }
+        Self { first: None, body, watch: None }
     }
 
     pub(crate) const fn first(first: Bytes, rest: Whole<R>) -> Self {
-        Self { first: Some(first), body: Held::passthrough(rest) }
+        Self { first: Some(first), body: Held::passthrough(rest), watch: None }
+    }
+
+    pub(crate) fn watched(body: Held<Whole<R>>, watch: Watch) -> Self {
+        Self { first: None, body, watch: Some(Box::new(watch)) }
     }
 }
 
@@ -57,26 +65,53 @@ impl<R: Body<Data = Bytes>> Body for ClassifiedBody<R> {
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.project();
-        match this.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-            None => this.body.poll_frame(cx),
+        let mut this = self.project();
+        let polled = match this.first.take() {
+            Some(first) => Some(Ok(Frame::data(first))),
+            None => ready!(this.body.as_mut().poll_frame(cx)),
+        };
+        let Some(watch) = this.watch.as_mut() else { return Poll::Ready(polled) };
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    watch.pass(data);
+                }
+                // A body whose length is known may be polled no more.
+                if frame.is_trailers() || this.body.is_end_stream() {
+                    watch.end();
+                }
+            }
+            Some(Err(error)) => watch.fail(error),
+            None => {
+                watch.end();
+                return Poll::Ready(watch.take_tail().map(Err));
+            }
         }
+        Poll::Ready(polled)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.body.size_hint();
-        let Some(first) = self.first.as_ref().and_then(|first| u64::try_from(first.len()).ok()) else { return rest };
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(first));
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(first)) {
+        let mut hint = self.body.size_hint();
+        let first = self.first.as_ref().map_or(0, |first| u64::try_from(first.len()).unwrap_or(u64::MAX));
+        let upper = hint.upper().and_then(|upper| upper.checked_add(first));
+        let lower = hint.lower().saturating_add(first);
+        hint = SizeHint::new();
+        hint.set_lower(lower);
+        // A body that may yet end with an error of ours is never announced as a whole one.
+        if let Some(upper) = upper.filter(|_| self.may_end()) {
             hint.set_upper(upper);
         }
         hint
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
+        self.first.is_none() && self.body.is_end_stream() && self.may_end()
+    }
+}
+
+impl<R: Body> ClassifiedBody<R> {
+    fn may_end(&self) -> bool {
+        self.watch.as_ref().is_none_or(|watch| watch.may_end())
     }
 }
 

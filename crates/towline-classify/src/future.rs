@@ -20,9 +20,11 @@ use towline_core::{
 use crate::{
     ClassifiedBody,
     body::{Whole, whole},
+    hold::Hold,
     layer::Config,
     look,
     plan::{Asked, Plan},
+    watch::{Settings, Watch},
 };
 
 pin_project! {
@@ -49,6 +51,7 @@ pin_project! {
         Head { #[pin] head: F },
         Look { answer: Option<(Parts, Whole<R>)> },
         Read { read: Option<Box<Reading<R>>> },
+        Hold { hold: Option<Box<Hold<R>>> },
     }
 }
 
@@ -87,6 +90,7 @@ where
                         Plan::Pass => return Poll::Ready(Ok(Response::from_parts(parts, ClassifiedBody::passthrough(body)))),
                         Plan::Look => State::Look { answer: Some((parts, body)) },
                         Plan::Read => State::read(parts, this.config.reader(body)),
+                        Plan::Hold => State::Hold { hold: Some(Box::new(this.config.hold(parts, body, *this.asked))) },
                     }
                 }
                 StateProj::Look { answer } => {
@@ -104,6 +108,12 @@ where
                     // A future that is polled again after its end stays pending.
                     let Some(reading) = read.take() else { return Poll::Pending };
                     return Poll::Ready(Ok(this.config.read(reading.parts, body, *this.asked)));
+                }
+                StateProj::Hold { hold } => {
+                    let Some(holding) = hold.as_mut() else { return Poll::Pending };
+                    let release = ready!(holding.poll(cx));
+                    let Some(holding) = hold.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(holding.release(release)));
                 }
             };
             this.state.set(next);
@@ -126,6 +136,16 @@ enum Looked<R: Body> {
 impl Config {
     fn reader<B>(&self, body: B) -> ReadUpTo<B> {
         ReadUpTo::new(body, self.read_bytes, self.read_time)
+    }
+
+    fn hold<R: Body>(&self, parts: Parts, body: Whole<R>, asked: Asked) -> Hold<R> {
+        let watch = Watch::new(Settings {
+            fail_cut: self.fail_cut_streams,
+            reject_empty: self.reject_empty,
+            usage: self.usage,
+            is_answer: asked.dialect.is_some(),
+        });
+        Hold::new(parts, body, watch, self.hold)
     }
 
     /// Judges a success by the first frame of its body, if that is enough.
@@ -178,6 +198,7 @@ impl<F, R: Body> fmt::Debug for ResponseFuture<F, R> {
             State::Head { .. } => "head",
             State::Look { .. } => "look",
             State::Read { .. } => "read",
+            State::Hold { .. } => "hold",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
     }

@@ -27,6 +27,17 @@ pub(crate) struct Config {
     pub(crate) read_time: Duration,
     pub(crate) look_into_success: bool,
     pub(crate) reject_empty: bool,
+    pub(crate) hold: HoldLimits,
+    pub(crate) fail_cut_streams: bool,
+    pub(crate) usage: bool,
+}
+
+/// How long a stream is held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HoldLimits {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
 }
 
 impl ClassifyLayer {
@@ -76,6 +87,29 @@ impl ClassifyLayer {
         self.with(|config| config.reject_empty = reject)
     }
 
+    /// How many events, how many bytes, and how long a stream without content is held at most; then it flows on as it is, and
+    /// can no longer be replaced. Default: 64 events, 256 KiB and 120 s. With 0 events nothing is held.
+    ///
+    /// The time is a last resort, for where no `TimeoutLayer` with a limit on first content stands above.
+    #[must_use]
+    pub fn hold_up_to(self, events: u64, bytes: u64, time: Duration) -> Self {
+        self.with(|config| config.hold = HoldLimits { events, bytes, time })
+    }
+
+    /// Whether the body of a stream that ends without the event which ends it yields an error
+    /// ([`StreamBroken`](towline_core::FailureKind::StreamBroken)) as its last item, so that nobody takes half an answer for a whole one.
+    /// Default: yes.
+    #[must_use]
+    pub fn fail_cut_streams(self, fail: bool) -> Self {
+        self.with(|config| config.fail_cut_streams = fail)
+    }
+
+    /// Whether what an answer tells about tokens is read and told by the [`StreamHandle`](towline_core::StreamHandle). Default: no.
+    #[must_use]
+    pub fn usage(self, read: bool) -> Self {
+        self.with(|config| config.usage = read)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
@@ -99,6 +133,9 @@ impl Default for Config {
             read_time: Duration::from_secs(2),
             look_into_success: true,
             reject_empty: false,
+            hold: HoldLimits { events: 64, bytes: 256 * 1024, time: Duration::from_secs(120) },
+            fail_cut_streams: true,
+            usage: false,
         }
     }
 }
@@ -112,6 +149,9 @@ impl fmt::Debug for Config {
             .field("read_time", &self.read_time)
             .field("look_into_success", &self.look_into_success)
             .field("reject_empty", &self.reject_empty)
+            .field("hold", &self.hold)
+            .field("fail_cut_streams", &self.fail_cut_streams)
+            .field("usage", &self.usage)
             .finish()
     }
 }

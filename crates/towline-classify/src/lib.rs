@@ -26,11 +26,14 @@
 
 mod body;
 mod future;
+mod hold;
 mod judge;
 mod layer;
 mod look;
 mod plan;
+mod reader;
 mod service;
+mod watch;
 
 pub use body::ClassifiedBody;
 pub use future::ResponseFuture;

@@ -15,6 +15,15 @@ pub(crate) fn is_suspicious(data: &[u8]) -> bool {
     false
 }
 
+/// Whether a piece of a stream is one of an LLM's answer, as far as its first words tell.
+pub(crate) fn is_answer(data: &[u8]) -> bool {
+    let signs: [&[u8]; 5] = [b"\"choices\"", b"\"message_start\"", b"\"response.created\"", b"\"candidates\"", b"messageStart"];
+    data.iter().enumerate().any(|(at, byte)| {
+        let rest = || data.get(at..).unwrap_or_default();
+        matches!(byte, b'"' | b'm') && signs.iter().any(|sign| rest().starts_with(sign))
+    })
+}
+
 /// Whether what stands after a quote is a sign of failure.
 fn is_sign(text: &[u8]) -> bool {
     let filled = |word: &[u8]| text.strip_prefix(word).is_some_and(is_filled);
@@ -65,6 +74,24 @@ mod tests {
             r#"{"object":"response","status":"failed"}"#,
         ] {
             assert!(is_suspicious(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_an_answer_is_known_in_each_dialect() {
+        for data in [
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n",
+            "event: message_start\ndata: {\"type\":\"message_start\"",
+            "event: response.created\ndata: {\"type\":\"response.created\"",
+            "data: {\"candidates\": [{\"content\": {}}]}",
+            "\0\0\0\u{7f}:event-type\u{7}\0messageStart",
+        ] {
+            assert!(is_answer(data.as_bytes()), "{data}");
+        }
+        for data in
+            ["", "data: {\"type\":\"speech.audio.delta\",\"audio\":\"UklGR\"}\n\n", "event: endpoint\ndata: /messages\n\n"]
+        {
+            assert!(!is_answer(data.as_bytes()), "{data}");
         }
     }
 

@@ -6,6 +6,9 @@ use towline_core::{Dialect, Failure, Target};
 
 use crate::layer::Config;
 
+/// Bedrock's framing of a stream.
+const AWS: &[u8] = b"application/vnd.amazon.eventstream";
+
 /// What is remembered of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
@@ -24,12 +27,15 @@ pub(crate) enum Plan {
     Look,
     /// Read its body.
     Read,
+    /// Hold it until it bears content.
+    Hold,
 }
 
 /// What a body holds, as its head tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Json,
+    Stream,
     Text,
     Other,
 }
@@ -47,12 +53,13 @@ impl Config {
         if !status.is_success() {
             return if is_failure(status) { Plan::Read } else { Plan::Pass };
         }
-        let bodiless = asked.head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
-        if bodiless || response.body().size_hint().lower() > self.read_bytes {
-            return Plan::Pass;
-        }
         let content = Content::of(response.headers());
-        if content == Content::Other || is_encoded(response.headers()) {
+        let bodiless = asked.head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        if bodiless || content == Content::Other || is_encoded(response.headers()) {
+            Plan::Pass
+        } else if content == Content::Stream {
+            Plan::Hold
+        } else if response.body().size_hint().lower() > self.read_bytes {
             Plan::Pass
         } else if !self.validators.is_empty() || (self.reject_empty && content == Content::Json) {
             Plan::Read
@@ -89,8 +96,8 @@ impl Content {
         };
         if essence.eq_ignore_ascii_case(b"application/json") || (starts(b"application/") && ends(b"+json")) {
             Self::Json
-        } else if essence.eq_ignore_ascii_case(b"text/event-stream") {
-            Self::Other
+        } else if essence.eq_ignore_ascii_case(b"text/event-stream") || essence.eq_ignore_ascii_case(AWS) {
+            Self::Stream
         } else if starts(b"text/") {
             Self::Text
         } else {

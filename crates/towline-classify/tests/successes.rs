@@ -83,7 +83,8 @@ async fn a_validator_may_refuse_what_was_read_whole() {
             assert_eq!(told(&answer), expected, "{text} as {kind}");
             assert_eq!(read_all(answer.into_body()).data, text.as_bytes());
         }
-        let answer = classify(&layer, response(200, &[("content-type", "text/event-stream")], Script::new([Step::Stall]))).await;
+        let stream = Script::new([data("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n")]);
+        let answer = classify(&layer, response(200, &[("content-type", "text/event-stream")], stream)).await;
         assert_eq!(told(&answer), None, "streams pass unseen");
     }
 }

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use support::{Script, Seen, Step, answering, classify, data, read_all, request, response};
 use tower::{Layer, ServiceExt};
 use towline_classify::ClassifyLayer;
-use towline_core::{Failure, FailureKind};
+use towline_core::{Failure, FailureKind, StreamEnd, StreamHandle};
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let piece = select(vec![
@@ -52,16 +52,21 @@ proptest! {
         let alive = script.alive();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let answer = runtime.block_on(classify(&layer, response(status, &[("content-type", kind)], script)));
-        prop_assert_eq!(read_all(answer.into_body()), Seen::of(&steps));
+        let cut = StreamHandle::of(answer.extensions()).cloned();
+        let mut seen = read_all(answer.into_body());
+        if cut.and_then(|handle| handle.end()) == Some(StreamEnd::Cut) {
+            prop_assert_eq!(seen.error.take(), Some(FailureKind::StreamBroken));
+        }
+        prop_assert_eq!(seen, Seen::of(&steps));
         prop_assert_eq!(alive(), 0);
     }
 
     #[test]
-    fn a_drop_at_any_await_leaves_nothing(steps in steps(), status in select(vec![200_u16, 429]), polls in 0..8_usize) {
+    fn a_drop_at_any_await_leaves_nothing(steps in steps(), status in select(vec![200_u16, 429]), kind in select(vec!["application/json", "text/event-stream"]), polls in 0..8_usize) {
         let script = Script::new(steps);
         let alive = script.alive();
         {
-            let future = ClassifyLayer::new().layer(answering(response(status, &[], script))).oneshot(request());
+            let future = ClassifyLayer::new().layer(answering(response(status, &[("content-type", kind)], script))).oneshot(request());
             let mut future = pin!(future);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _entered = runtime.enter();
