@@ -1,12 +1,15 @@
 //! What a request says about itself, read once.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::Uri;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use towline_core::Facts;
 
-use crate::path;
+use crate::{
+    lenient::{Key, Small},
+    path,
+};
 
 /// What a picture, a sound or a document is taken for in tokens, whatever its size.
 const MEDIA_TOKENS: u64 = 1_000;
@@ -61,15 +64,6 @@ struct Body {
 struct Text {
     bytes: u64,
     media: u64,
-}
-
-/// A value of which little is asked: a scalar, or an object's limit on output.
-enum Small<'de> {
-    Text(Cow<'de, str>),
-    Number(u64),
-    Flag(bool),
-    Config(Option<u64>),
-    Other,
 }
 
 /// Counts the text in a value into the `Text` it holds; the flag says that the value stands under a key for base64.
@@ -135,93 +129,6 @@ impl<'de> Deserialize<'de> for Body {
         }
 
         deserializer.deserialize_map(Fields)
-    }
-}
-
-/// An object's key, borrowed where it has no escapes.
-struct Key<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-
-        impl<'de> Visitor<'de> for Name {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(v)))
-            }
-
-            fn visit_str<E>(self, v: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(v.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(Name)
-    }
-}
-
-impl<'de> Deserialize<'de> for Small<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Small<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
-                Ok(Small::Text(Cow::Borrowed(v)))
-            }
-
-            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
-                Ok(Small::Text(Cow::Owned(v.to_owned())))
-            }
-
-            fn visit_u64<E>(self, v: u64) -> Result<Self::Value, E> {
-                Ok(Small::Number(v))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Small::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Small::Other)
-            }
-
-            fn visit_bool<E>(self, v: bool) -> Result<Self::Value, E> {
-                Ok(Small::Flag(v))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Small::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_seq(seq).map(|_| Small::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut limit = None;
-                while let Some(Key(key)) = map.next_key()? {
-                    if !matches!(&*key, "maxOutputTokens" | "max_output_tokens" | "maxTokens") {
-                        map.next_value::<IgnoredAny>()?;
-                    } else if let Small::Number(n) = map.next_value()? {
-                        limit = limit.max(Some(n));
-                    }
-                }
-                Ok(Small::Config(limit))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
     }
 }
 

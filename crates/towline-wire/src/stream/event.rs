@@ -1,0 +1,351 @@
+//! One event's data: recognised by its keys, read without a tree.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{Content, Progress, Step, Usage};
+use crate::{
+    error::{POLICY, Report, Said, conclude, gemini_reason, read_answer},
+    lenient::{Small, Told},
+};
+
+/// The keys that tell what an event is. What has several types in several dialects stays raw.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Small<'a>,
+    #[serde(borrow, default)]
+    object: Small<'a>,
+    #[serde(default)]
+    error: Told,
+    #[serde(default)]
+    errors: Told,
+    #[serde(default)]
+    error_type: Told,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow, default)]
+    candidates: Option<Vec<Candidate<'a>>>,
+    #[serde(borrow, default, rename = "promptFeedback")]
+    feedback: Option<Feedback<'a>>,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow, default, alias = "item")]
+    content_block: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow, default, alias = "usageMetadata")]
+    usage: Option<&'a RawValue>,
+    #[serde(default)]
+    token: Told,
+    #[serde(default)]
+    generated_text: Told,
+    #[serde(default, rename = "base_resp")]
+    base: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default, alias = "message")]
+    delta: Option<Delta>,
+    #[serde(default)]
+    text: Told,
+    #[serde(borrow, default)]
+    finish_reason: Small<'a>,
+    #[serde(default)]
+    error: Told,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    #[serde(default)]
+    content: Told,
+    #[serde(default)]
+    refusal: Told,
+    #[serde(default)]
+    tool_calls: Told,
+    #[serde(default)]
+    function_call: Told,
+    #[serde(default)]
+    reasoning_content: Told,
+    #[serde(default)]
+    reasoning: Told,
+    #[serde(default)]
+    reasoning_details: Told,
+    #[serde(default)]
+    audio: Told,
+    #[serde(default)]
+    images: Told,
+}
+
+#[derive(Deserialize)]
+struct Candidate<'a> {
+    #[serde(default)]
+    content: Option<Parts>,
+    #[serde(borrow, default, rename = "finishReason")]
+    finish_reason: Small<'a>,
+}
+
+#[derive(Deserialize)]
+struct Parts {
+    #[serde(default)]
+    parts: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    text: Told,
+    #[serde(default)]
+    thought: Told,
+    #[serde(default, rename = "functionCall")]
+    call: Told,
+    #[serde(default, rename = "inlineData", alias = "executableCode", alias = "codeExecutionResult", alias = "fileData")]
+    other: Told,
+}
+
+#[derive(Deserialize)]
+struct Feedback<'a> {
+    #[serde(borrow, default, rename = "blockReason")]
+    reason: Small<'a>,
+}
+
+/// A delta of Anthropic or Cohere, or a piece of a Response.
+#[derive(Default, Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Small<'a>,
+    #[serde(default)]
+    text: Told,
+    #[serde(borrow, default, alias = "finish_reason")]
+    stop_reason: Small<'a>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    incomplete_details: Option<Incomplete<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Incomplete<'a> {
+    #[serde(borrow, default)]
+    reason: Small<'a>,
+}
+
+/// What an event brought; `status` is one that the provider told beside it.
+pub(super) fn read(name: &[u8], data: &[u8], status: Option<u16>) -> Progress {
+    let data = data.trim_ascii();
+    if data.is_empty() {
+        return Progress::new(Step::Lifecycle);
+    }
+    if data == b"[DONE]" {
+        return Progress { ends: true, ..Progress::new(Step::Terminal) };
+    }
+    let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else {
+        return odd(name, data, status);
+    };
+    let kind = text(&head.kind);
+    let said =
+        name == b"error" || kind == "error" || text(&head.object) == "error" || (status.is_some() && head.choices.is_none());
+    let told = head.error.0 || head.errors.0 || head.error_type.0 || head.base.is_some();
+    let marked = said || told || kind == "response.failed" || head.choices.iter().flatten().any(|choice| choice.error.0);
+    if marked && let Some(progress) = failed(data, said, status) {
+        return progress;
+    }
+    let usage = |raw: Option<&RawValue>| raw.and_then(|raw| Usage::read(raw.get().as_bytes()));
+    let progress = if let Some(choices) = &head.choices {
+        choices.iter().map(chat).reduce(Progress::or).unwrap_or(Progress::new(Step::Lifecycle))
+    } else if head.candidates.is_some() || head.feedback.is_some() {
+        gemini(&head)
+    } else if kind.starts_with("response.") {
+        responses(kind, &head)
+    } else if kind.is_empty() {
+        tgi(&head)
+    } else {
+        anthropic(kind, &head)
+    };
+    Progress { usage: usage(head.usage).or(progress.usage), ..progress }
+}
+
+/// An event whose keys have types that no dialect gives them, or that is no JSON at all.
+fn odd(name: &[u8], data: &[u8], status: Option<u16>) -> Progress {
+    match serde_json::from_slice::<Value>(data) {
+        // A list of one error is Google's.
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => {
+            let error = name == b"error"
+                || status.is_some()
+                || read_answer(&value, None).is_some_and(|said| matches!(said, Said::Error(_)));
+            if error { with_status(&Report::of_value(&value), status) } else { Progress::new(Step::Lifecycle) }
+        }
+        Ok(_) if name == b"error" => with_status(&Report::of_value(&Value::from(String::from_utf8_lossy(data))), status),
+        Ok(_) => Progress::new(Step::Lifecycle),
+        Err(_) if name == b"error" => with_status(&Report::of_value(&Value::from(String::from_utf8_lossy(data))), status),
+        Err(_) => Progress::new(Step::Malformed),
+    }
+}
+
+/// An event that has the marks of an error, if it is one.
+fn failed(data: &[u8], said: bool, status: Option<u16>) -> Option<Progress> {
+    let value: Value = serde_json::from_slice(data).ok()?;
+    let error = match read_answer(&value, None) {
+        Some(Said::Error(error)) => error,
+        _ if said
+            || value.get("type").and_then(Value::as_str) == Some("response.failed")
+            || value.get("error_type").is_some() =>
+        {
+            &value
+        }
+        _ => return None,
+    };
+    Some(with_status(&Report::of_value(error), status))
+}
+
+fn with_status(report: &Report, status: Option<u16>) -> Progress {
+    match status {
+        Some(status) => Progress::error(&report.clone().with_status(status)),
+        None => Progress::error(report),
+    }
+}
+
+fn text<'a>(small: &'a Small<'_>) -> &'a str {
+    match small {
+        Small::Text(Cow::Borrowed(text)) => text,
+        Small::Text(Cow::Owned(text)) => text,
+        _ => "",
+    }
+}
+
+fn piece<'a>(raw: Option<&'a RawValue>) -> Option<Piece<'a>> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+fn refused() -> Step {
+    Step::Error(POLICY.failure())
+}
+
+fn content(kind: Option<Content>) -> Step {
+    kind.map_or(Step::Lifecycle, Step::Content)
+}
+
+fn chat(choice: &Choice<'_>) -> Progress {
+    let bears = choice.delta.as_ref().and_then(|delta| {
+        if delta.tool_calls.0 || delta.function_call.0 {
+            Some(Content::Tool)
+        } else if delta.content.0 || delta.audio.0 || delta.images.0 {
+            Some(Content::Text)
+        } else if delta.reasoning_content.0 || delta.reasoning.0 || delta.reasoning_details.0 {
+            Some(Content::Reasoning)
+        } else {
+            None
+        }
+    });
+    let refusal = choice.delta.as_ref().is_some_and(|delta| delta.refusal.0);
+    let reason = text(&choice.finish_reason);
+    let step = match reason {
+        "content_filter" => refused(),
+        "error" => Step::Error(conclude(&Report::default().with_status(500), None)),
+        _ if refusal => refused(),
+        _ => content(bears.or(choice.text.0.then_some(Content::Text))),
+    };
+    Progress { step, ends: !reason.is_empty(), usage: None }
+}
+
+fn gemini(head: &Head<'_>) -> Progress {
+    let blocked = head.feedback.as_ref().map_or("", |feedback| text(&feedback.reason));
+    if !blocked.is_empty() {
+        let verdict = gemini_reason(blocked).unwrap_or(POLICY);
+        return Progress { ends: true, ..Progress::new(Step::Error(verdict.failure())) };
+    }
+    let candidate = |candidate: &Candidate<'_>| {
+        let part = |part: &Part| match part {
+            Part { call: Told(true), .. } => Some(Content::Tool),
+            Part { text: Told(true), thought: Told(true), .. } => Some(Content::Reasoning),
+            Part { text: Told(true), .. } | Part { other: Told(true), .. } => Some(Content::Text),
+            _ => None,
+        };
+        let bears = candidate.content.iter().flat_map(|content| &content.parts).find_map(part);
+        let reason = text(&candidate.finish_reason);
+        let step = gemini_reason(reason).map_or_else(|| content(bears), |verdict| Step::Error(verdict.failure()));
+        Progress { step, ends: !reason.is_empty(), usage: None }
+    };
+    head.candidates.iter().flatten().map(candidate).reduce(Progress::or).unwrap_or(Progress::new(Step::Lifecycle))
+}
+
+fn responses(kind: &str, head: &Head<'_>) -> Progress {
+    match kind {
+        "response.completed" | "response.incomplete" => {
+            let whole = piece(head.response).unwrap_or_default();
+            let reason = whole.incomplete_details.as_ref().map_or("", |details| text(&details.reason));
+            let usage = whole.usage.and_then(|raw| Usage::read(raw.get().as_bytes()));
+            Progress { step: if reason == "content_filter" { refused() } else { Step::Terminal }, ends: true, usage }
+        }
+        "response.refusal.delta" | "response.refusal.done" => Progress::new(refused()),
+        "response.output_item.added" | "response.output_item.done" => {
+            let item = piece(head.content_block).unwrap_or_default();
+            Progress::new(content(text(&item.kind).ends_with("_call").then_some(Content::Tool)))
+        }
+        _ if !kind.ends_with(".delta") && !kind.ends_with("_text.done") && !kind.contains("partial_image") => {
+            Progress::new(Step::Lifecycle)
+        }
+        _ if kind.contains("reasoning") => Progress::new(Step::Content(Content::Reasoning)),
+        _ if kind.contains("_call") => Progress::new(Step::Content(Content::Tool)),
+        _ => Progress::new(Step::Content(Content::Text)),
+    }
+}
+
+/// Anthropic's events, and Cohere's, whose names are written with a hyphen.
+fn anthropic(kind: &str, head: &Head<'_>) -> Progress {
+    match kind {
+        "message_start" => {
+            let usage = piece(head.message).and_then(|m| Usage::read(m.usage?.get().as_bytes()));
+            Progress { usage, ..Progress::new(Step::Lifecycle) }
+        }
+        "content_block_start" => {
+            let block = piece(head.content_block);
+            let kind = block.as_ref().map_or("", |block| text(&block.kind));
+            Progress::new(content(match kind {
+                "redacted_thinking" => Some(Content::Reasoning),
+                "text" | "thinking" | "" => block.as_ref().filter(|b| b.text.0).map(|_| Content::Text),
+                _ => Some(Content::Tool),
+            }))
+        }
+        "content_block_delta" => {
+            let delta = piece(head.delta);
+            Progress::new(content(match delta.as_ref().map_or("", |delta| text(&delta.kind)) {
+                "thinking_delta" | "signature_delta" => Some(Content::Reasoning),
+                "input_json_delta" => Some(Content::Tool),
+                "text_delta" => delta.as_ref().filter(|d| d.text.0).map(|_| Content::Text),
+                "" => None,
+                _ => Some(Content::Text),
+            }))
+        }
+        "message_delta" => {
+            let delta = piece(head.delta).unwrap_or_default();
+            let reason = text(&delta.stop_reason);
+            let step = if reason == "refusal" { refused() } else { Step::Lifecycle };
+            Progress { step, ends: !reason.is_empty(), usage: None }
+        }
+        "message_stop" => Progress { ends: true, ..Progress::new(Step::Terminal) },
+        "content-delta" => Progress::new(Step::Content(Content::Text)),
+        "tool-plan-delta" => Progress::new(Step::Content(Content::Reasoning)),
+        "tool-call-start" | "tool-call-delta" => Progress::new(Step::Content(Content::Tool)),
+        "message-end" => {
+            let delta = piece(head.delta).unwrap_or_default();
+            let step = match text(&delta.stop_reason) {
+                "ERROR" | "TIMEOUT" => Step::Error(conclude(&Report::default().with_status(500), None)),
+                "ERROR_TOXIC" => refused(),
+                _ => Step::Terminal,
+            };
+            Progress { step, ends: true, usage: None }
+        }
+        _ => Progress::new(Step::Lifecycle),
+    }
+}
+
+fn tgi(head: &Head<'_>) -> Progress {
+    let step = content((head.token.0 || head.generated_text.0).then_some(Content::Text));
+    Progress { step, ends: head.generated_text.0, usage: None }
+}

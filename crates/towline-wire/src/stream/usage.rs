@@ -1,0 +1,109 @@
+//! Tokens, as providers tell them.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::lenient::Small;
+
+/// What an answer tells about tokens. Each number is what the provider calls so: Anthropic's input leaves out what came from
+/// the cache, OpenAI's and Gemini's includes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input: Option<u64>,
+    /// Tokens of the answer, reasoning included.
+    pub output: Option<u64>,
+    /// Tokens of the prompt that were read from a cache.
+    pub cached: Option<u64>,
+}
+
+/// The names under which all dialects tell them.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow, default, alias = "input_tokens", alias = "promptTokenCount", alias = "inputTokens")]
+    prompt_tokens: Small<'a>,
+    #[serde(borrow, default, alias = "output_tokens", alias = "candidatesTokenCount", alias = "outputTokens")]
+    completion_tokens: Small<'a>,
+    #[serde(borrow, default, rename = "thoughtsTokenCount")]
+    thoughts: Small<'a>,
+    #[serde(
+        borrow,
+        default,
+        alias = "cachedContentTokenCount",
+        alias = "cacheReadInputTokens",
+        alias = "cacheReadInputTokenCount",
+        alias = "prompt_cache_hit_tokens"
+    )]
+    cache_read_input_tokens: Small<'a>,
+    #[serde(borrow, default, alias = "input_tokens_details")]
+    prompt_tokens_details: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Details<'a> {
+    #[serde(borrow, default)]
+    cached_tokens: Small<'a>,
+}
+
+impl Usage {
+    /// Reads a `usage` or `usageMetadata` object of any dialect; `None` if it tells nothing.
+    #[must_use]
+    pub fn read(json: &[u8]) -> Option<Self> {
+        let told: Told<'_> = serde_json::from_slice(json).ok()?;
+        let details = || {
+            let details: Details<'_> = serde_json::from_str(told.prompt_tokens_details?.get()).ok()?;
+            number(&details.cached_tokens)
+        };
+        let output = match (number(&told.completion_tokens), number(&told.thoughts)) {
+            (None, None) => None,
+            (answer, thoughts) => Some(answer.unwrap_or(0).saturating_add(thoughts.unwrap_or(0))),
+        };
+        let usage =
+            Self { input: number(&told.prompt_tokens), output, cached: number(&told.cache_read_input_tokens).or_else(details) };
+        (usage != Self::default()).then_some(usage)
+    }
+
+    /// Takes over what a later event tells.
+    pub fn merge(&mut self, later: Self) {
+        self.input = later.input.or(self.input);
+        self.output = later.output.or(self.output);
+        self.cached = later.cached.or(self.cached);
+    }
+}
+
+fn number(told: &Small<'_>) -> Option<u64> {
+    match told {
+        Small::Number(n) => Some(*n),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_is_read() {
+        let read = |json: &str| Usage::read(json.as_bytes()).map(|u| (u.input, u.output, u.cached));
+        assert_eq!(
+            read(r#"{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}"#),
+            Some((Some(9), Some(2), Some(4)))
+        );
+        assert_eq!(
+            read(r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":2}"#),
+            Some((Some(9), Some(2), Some(4)))
+        );
+        assert_eq!(
+            read(r#"{"input_tokens":9,"cache_read_input_tokens":4,"output_tokens":2}"#),
+            Some((Some(9), Some(2), Some(4)))
+        );
+        assert_eq!(
+            read(r#"{"promptTokenCount":9,"candidatesTokenCount":2,"thoughtsTokenCount":3,"cachedContentTokenCount":4}"#),
+            Some((Some(9), Some(5), Some(4)))
+        );
+        assert_eq!(read(r#"{"inputTokens":9,"outputTokens":2,"cacheReadInputTokens":4}"#), Some((Some(9), Some(2), Some(4))));
+        assert_eq!(read(r#"{"prompt_tokens":null,"completion_tokens":"x"}"#), None);
+        assert_eq!(read("[]"), None);
+    }
+}
