@@ -7,12 +7,13 @@ use std::{collections::VecDeque, error::Error as _, io, marker::PhantomPinned, r
 use bytes::Bytes;
 use common::*;
 use http::Response;
-use http_body::Body;
+use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Full, Limited};
 use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
 use towline_call::CallLayer;
 use towline_core::{BoxError, Call, Error, FailureKind, Origin, RetryVerdict, Scope};
+use towline_testkit::ScriptedBody;
 
 /// What the service beneath gets of `body`.
 async fn arrives<B>(layer: CallLayer, body: B) -> Result<Bytes, Error>
@@ -28,7 +29,7 @@ where
 async fn a_body_in_one_frame_is_not_copied() {
     let sent = Bytes::from_static(b"one frame");
     for arrived in
-        [arrives(CallLayer::new(), Full::new(sent.clone())).await, arrives(CallLayer::new(), Frames::new([sent.clone()])).await]
+        [arrives(CallLayer::new(), Full::new(sent.clone())).await, arrives(CallLayer::new(), frames([sent.clone()])).await]
     {
         assert_eq!(arrived.unwrap().as_ptr(), sent.as_ptr());
     }
@@ -45,7 +46,7 @@ async fn what_is_not_json_is_sent_as_it_is() {
 async fn a_body_that_announces_too_much_is_refused_before_a_byte_is_read() {
     let service = CallLayer::new().max_body(10).layer(service_fn(must_not_be_called));
     // A body that was polled would be pending.
-    let error = tokio_test::task::spawn(service.oneshot(chat(Silent(11)))).poll();
+    let error = tokio_test::task::spawn(service.oneshot(chat(ScriptedBody::new().hang().with_length(11)))).poll();
     let std::task::Poll::Ready(Err(error)) = error else { panic!("it was read") };
     let failure = error.failure();
     assert_eq!((failure.kind, failure.scope, failure.origin), (FailureKind::PayloadTooLarge, Scope::Request, Origin::Caller));
@@ -54,14 +55,14 @@ async fn a_body_that_announces_too_much_is_refused_before_a_byte_is_read() {
 #[tokio::test]
 async fn a_body_that_turns_out_to_be_too_long_is_refused_too() {
     let layer = CallLayer::new().max_body(10);
-    assert_eq!(arrives(layer, Frames::new(["12345", "67890", "1"])).await.unwrap_err().kind(), FailureKind::PayloadTooLarge);
-    assert_eq!(arrives(layer, Frames::new(["12345", "67890", ""])).await.unwrap(), "1234567890");
+    assert_eq!(arrives(layer, frames(["12345", "67890", "1"])).await.unwrap_err().kind(), FailureKind::PayloadTooLarge);
+    assert_eq!(arrives(layer, frames(["12345", "67890", ""])).await.unwrap(), "1234567890");
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_is_the_callers_mistake() {
     let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-    let error = arrives(CallLayer::new(), Frames::new(["{"]).failing(reset)).await.unwrap_err();
+    let error = arrives(CallLayer::new(), frames(["{"]).error(reset)).await.unwrap_err();
     let failure = error.failure();
     assert_eq!((failure.kind, failure.origin, failure.retry), (FailureKind::InvalidRequest, Origin::Caller, RetryVerdict::Never));
     assert!(error.source().unwrap().is::<io::Error>());
@@ -69,7 +70,7 @@ async fn a_body_that_breaks_is_the_callers_mistake() {
 
 #[tokio::test]
 async fn a_limit_on_the_body_that_stands_further_out_is_told_as_what_it_is() {
-    let error = arrives(CallLayer::new(), Limited::new(Frames::new(["12345"]), 2)).await.unwrap_err();
+    let error = arrives(CallLayer::new(), Limited::new(frames(["12345"]), 2)).await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::PayloadTooLarge);
 }
 
@@ -98,7 +99,9 @@ proptest! {
         announced in 0..100_u64,
     ) {
         let whole = frames.concat();
-        let body = Frames::new(frames).announcing(announced.min(whole.len() as u64));
+        let mut hint = SizeHint::new();
+        hint.set_lower(announced.min(whole.len() as u64));
+        let body = common::frames(frames).with_size_hint(hint);
         match tokio_test::block_on(arrives(CallLayer::new().max_body(max), body)) {
             Ok(bytes) => prop_assert!(bytes == whole && whole.len() <= max),
             Err(error) => prop_assert!(error.kind() == FailureKind::PayloadTooLarge && whole.len() > max),

@@ -1,11 +1,12 @@
 //! What becomes of a request, in paused time.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
 mod common;
 
 use std::{
     future::Future,
     io,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_call::CallLayer;
 use towline_core::{Attempt, BoxError, Call, Error, Facts, FailureKind};
+use towline_testkit::{Probe, ScriptedBody};
 
 #[tokio::test]
 async fn the_call_is_in_the_request_and_in_the_response() {
@@ -62,7 +64,7 @@ async fn the_headers_say_what_is_sent() {
     let request = Request::post("http://host/v1/messages")
         .header("transfer-encoding", "chunked")
         .header("accept-encoding", "gzip, br")
-        .body(Frames::new(["a", "b"]));
+        .body(frames(["a", "b"]));
     let response = CallLayer::new().layer(service_fn(echo)).oneshot(request.unwrap()).await.unwrap();
     assert_eq!(response.headers().len(), 1);
     assert_eq!(response.headers()["accept-encoding"], "identity");
@@ -83,31 +85,21 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_bounds_the_reading_and_the_waiting_for_the_head() {
-    assert_eq!(ends(chat(Silent(0)), must_not_be_called).await, (FailureKind::DeadlineExceeded, 30));
+    assert_eq!(ends(chat(ScriptedBody::new().hang()), must_not_be_called).await, (FailureKind::DeadlineExceeded, 30));
     assert_eq!(ends(chat(full("")), never).await, (FailureKind::DeadlineExceeded, 30));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_bounds_the_readying() {
-    #[derive(Clone)]
-    struct Busy;
-    impl Service<Sent> for Busy {
-        type Response = Response<()>;
-        type Error = BoxError;
-        type Future = std::future::Ready<Result<Response<()>, BoxError>>;
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-            Poll::Pending
-        }
-        fn call(&mut self, _: Sent) -> Self::Future {
-            panic!("it was not ready")
-        }
-    }
+    let (busy, report) = Probe::new(service_fn(must_not_be_called));
+    report.set_ready(false);
     let began = Instant::now();
-    let mut service = CallLayer::new().deadline(secs(30)).unwrap().layer(Busy);
+    let mut service = CallLayer::new().deadline(secs(30)).unwrap().layer(busy);
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(Service::<Request<Silent>>::poll_ready(&mut service, &mut cx).is_ready(), "it never waits outside a call");
+    assert!(Service::<Request<ScriptedBody>>::poll_ready(&mut service, &mut cx).is_ready(), "it never waits outside a call");
     let error = service.call(chat(full(""))).await.unwrap_err();
     assert_eq!((error.kind(), began.elapsed().as_secs()), (FailureKind::DeadlineExceeded, 30));
+    report.assert_clean();
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +135,7 @@ async fn a_call_within_a_call_is_the_same_one_with_the_shorter_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_deadline_has_passed_is_not_begun() {
     let now = Instant::now();
-    let mut request = chat(Silent(0));
+    let mut request = chat(ScriptedBody::new().hang());
     request.extensions_mut().insert(Call::new(Facts::default(), now, Some(now)));
     assert_eq!(ends(request, must_not_be_called).await, (FailureKind::DeadlineExceeded, 0));
 }

@@ -1,19 +1,17 @@
 //! Services and bodies that more than one test file uses.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails by panicking")]
 
 use std::{
     future::{Ready, pending},
-    io,
-    pin::Pin,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use towline_core::BoxError;
+use towline_testkit::ScriptedBody;
 
 pub(crate) type Sent = Request<Full<Bytes>>;
 
@@ -45,60 +43,7 @@ pub(crate) fn full(text: &'static str) -> Full<Bytes> {
     Full::new(Bytes::from_static(text.as_bytes()))
 }
 
-/// These frames, then this end; it announces at least `announced` bytes in all.
-pub(crate) struct Frames {
-    frames: Vec<Bytes>,
-    end: Option<io::Error>,
-    announced: u64,
-}
-
-impl Frames {
-    pub(crate) fn new<T: Into<Bytes>>(frames: impl IntoIterator<Item = T>) -> Self {
-        let mut frames: Vec<_> = frames.into_iter().map(Into::into).collect();
-        frames.reverse();
-        Self { frames, end: None, announced: 0 }
-    }
-
-    pub(crate) fn failing(mut self, end: io::Error) -> Self {
-        self.end = Some(end);
-        self
-    }
-
-    pub(crate) fn announcing(mut self, bytes: u64) -> Self {
-        self.announced = bytes;
-        self
-    }
-}
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Some(data) = self.frames.pop() else { return Poll::Ready(self.end.take().map(Err)) };
-        self.announced = self.announced.saturating_sub(data.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let mut hint = SizeHint::new();
-        hint.set_lower(self.announced);
-        hint
-    }
-}
-
-/// Gives nothing, and says how much it would.
-pub(crate) struct Silent(pub(crate) u64);
-
-impl Body for Silent {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Pending
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0)
-    }
+/// A body of these frames, which tells no length.
+pub(crate) fn frames<T: Into<Bytes>>(frames: impl IntoIterator<Item = T>) -> ScriptedBody {
+    frames.into_iter().fold(ScriptedBody::new(), ScriptedBody::data)
 }
