@@ -118,6 +118,8 @@ impl Seen {
         let words = error.to_string();
         self.connector |=
             words.starts_with("dns error") || words.starts_with("tcp connect error") || words.starts_with("tcp open error");
+        // hyper-util's connector about a scheme that it does not speak, and a URI without a host.
+        self.mistake |= words.starts_with("invalid URL");
         // HTTP/2's own proof that a request was not processed.
         self.unstarted |= words.contains("refused stream") || words.contains("REFUSED_STREAM");
         self.rejected_tls |= tls_words(&words);
