@@ -77,7 +77,8 @@
 //! # Its place in a stack
 //!
 //! `attempt` belongs beneath retry, breaker and rate limit, and above classify: each attempt has its own time, time in a queue
-//! does not count, and the breaker hears of a silent provider. Above retry the same limits would be those of all attempts
+//! does not count, and the breaker hears of a silent provider. Since classify hands a stream on only when it bears content, `head` then
+//! bounds the wait for the first content as well. Above retry the same limits would be those of all attempts
 //! together and cut the second one short. Above the breaker a timeout is seen by it as an attempt that somebody dropped.
 //! Beneath classify, an idle limit that passes within the part of a response that classify reads becomes part of its verdict.
 //!
