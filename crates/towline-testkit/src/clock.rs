@@ -36,9 +36,9 @@ use tokio::task::{spawn_blocking, yield_now};
 /// # }
 /// ```
 ///
-/// Events are [`MockProvider::received`](crate::MockProvider::received), [`Gate::reached`](crate::Gate::reached), an observer's call,
-/// or any other condition with [`until`]. That a timer was set is not an event that the wire can show: if the code under test sets
-/// its timer after the request has left (and not before, as time limits do), wait for what it does then.
+/// Events are [`MockProvider::received`](crate::MockProvider::received), [`Gate::reached`](crate::Gate::reached), an observer's
+/// call, or any other condition with [`until`]. That a timer was set is not an event that the wire can show: if the code under
+/// test sets its timer after the request has left (and not before, as time limits do), wait for what it does then.
 ///
 /// # How
 ///
@@ -62,16 +62,19 @@ impl HeldClock {
         Self { _release: release }
     }
 
-    /// Moves the clock by `by` in one leap, and lets every task whose timer has come run once.
+    /// Moves the clock by `by` in one leap, and gives a turn to the tasks whose timers have come.
     ///
     /// A task that sleeps twice needs two leaps: it begins its second sleep when it wakes from the first, and by then the whole
-    /// leap is over. tokio's timers count whole milliseconds and fire on the next one, so use whole milliseconds.
+    /// leap is over. tokio's timers count whole milliseconds and fire on the next one, so use whole milliseconds. Where dozens of
+    /// tasks wake at once, or one wakes another, wait for the event that shows that all are done before the next leap.
     ///
     /// # Panics
     ///
     /// If the clock is not paused: the test lacks `start_paused = true`.
     pub async fn advance(&self, by: Duration) {
+        // tokio yields once, in which the timers fire. A test's own future is polled before the tasks that they wake.
         tokio::time::advance(by).await;
+        yield_now().await;
     }
 
     /// Gives the runtime `turns` turns: in each, all tasks that can run do, and the sockets are asked once.

@@ -11,9 +11,10 @@ use tokio::{
 
 use crate::{
     received::Received,
-    reply::{Reply, Step},
+    reply::Reply,
     request::{Broken, Head, read_body, read_head},
     state::State,
+    step::Step,
 };
 
 /// What is to become of the connection.

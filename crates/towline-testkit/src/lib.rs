@@ -52,9 +52,9 @@
 //!
 //! # Time and events
 //!
-//! In a test without sockets use `#[tokio::test(start_paused = true)]` alone. Over sockets, where time need not move, leave the clock as
-//! it is and order things with [`Gate`]s and the provider's events. Over sockets, where a time limit or a wait is under test,
-//! pause the clock, hold it with a [`HeldClock`] and advance it when an event says that the wait has begun.
+//! In a test without sockets use `#[tokio::test(start_paused = true)]` alone. Over sockets, where time need not move, leave the
+//! clock as it is and order things with [`Gate`]s and the provider's events. Over sockets, where a time limit or a wait is
+//! under test, pause the clock, hold it with a [`HeldClock`] and advance it when an event says that the wait has begun.
 //!
 //! The crate turns on tokio's `test-util`, so it belongs in `[dev-dependencies]`.
 //!
@@ -81,6 +81,7 @@ mod refused;
 mod reply;
 mod request;
 mod state;
+mod step;
 mod wire;
 
 pub use body::{BodyReport, ScriptedBody};
@@ -91,7 +92,8 @@ pub use probe::{NotReady, Probe, ProbeFuture, ProbeLayer, ProbeReport, Violation
 pub use provider::MockProvider;
 pub use received::Received;
 pub use refused::Refused;
-pub use reply::{Reply, Step};
+pub use reply::Reply;
+pub use step::Step;
 
 /// Any error at all.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

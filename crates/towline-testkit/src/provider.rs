@@ -13,8 +13,9 @@ use crate::{
     connection::serve,
     received::Received,
     refused::{Refused, base},
-    reply::{Reply, Step},
+    reply::Reply,
     state::State,
+    step::Step,
 };
 
 /// A provider on loopback that answers by a script and remembers what it was asked.
@@ -35,8 +36,9 @@ use crate::{
 ///
 /// # Events
 ///
-/// [`received`](Self::received), [`answered`](Self::answered), [`cancelled`](Self::cancelled) and [`connected`](Self::connected) resolve when
-/// a count is reached, and wait for ever if it never is. They may be awaited at any time, also after the fact.
+/// [`received`](Self::received), [`answered`](Self::answered), [`cancelled`](Self::cancelled) and
+/// [`connected`](Self::connected) resolve when a count is reached, and wait for ever if it never is. They may be awaited at any
+/// time, also after the fact.
 #[derive(Debug)]
 pub struct MockProvider {
     state: Arc<State>,

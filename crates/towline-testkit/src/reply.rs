@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::gate::Gate;
+use crate::{gate::Gate, step::Step};
 
 /// One answer of a [`MockProvider`](crate::MockProvider), as it goes over the wire.
 ///
@@ -43,25 +43,6 @@ pub struct Reply {
     pub(crate) drip: Option<Duration>,
     pub(crate) hang_up: bool,
     pub(crate) early: bool,
-}
-
-/// One thing that the provider does on the wire.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Step {
-    /// Writes bytes, in one write.
-    Bytes(Bytes),
-    /// Waits, by tokio's clock.
-    Wait(Duration),
-    /// Waits until the test opens the gate.
-    Gate(Gate),
-    /// Resets the connection (RST). What was written just before may be lost with it, as on any network; a [`Gate`] that the
-    /// test opens when it has seen those bytes rules that out.
-    Reset,
-    /// Closes the connection in order (FIN).
-    Close,
-    /// Does nothing more, until the peer leaves or the provider is dropped.
-    Hang,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
-use crate::{
-    counter::Counter,
-    received::Received,
-    reply::{Reply, Step},
-};
+use crate::{counter::Counter, received::Received, reply::Reply, step::Step};
 
 pub(crate) type Responder = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 
-use crate::reply::{Framing, Reply, Step};
+use crate::{
+    reply::{Framing, Reply},
+    step::Step,
+};
 
 impl Reply {
     /// The steps of this reply to a request of `method`, framing included.
@@ -56,13 +59,6 @@ impl Reply {
         let last_piece = self.body.iter().rposition(|step| matches!(step, Step::Bytes(bytes) if !bytes.is_empty()));
         let pieces = self.body.iter().map(|step| if let Step::Bytes(bytes) = step { bytes.len() } else { 0 }).sum::<usize>();
         pieces.saturating_add(usize::from(last_cut.is_some() && last_cut > last_piece))
-    }
-}
-
-impl Step {
-    /// Whether nothing comes after this step.
-    pub(crate) fn cuts(&self) -> bool {
-        matches!(self, Self::Reset | Self::Close | Self::Hang)
     }
 }
 

@@ -17,13 +17,13 @@ use crate::BoxError;
 
 /// Wraps a service and records how it is used.
 ///
-/// The probe keeps count of readiness for each clone by itself, and is strict where most services are lenient: a fresh clone is not
-/// ready, a readiness is good for one call, and an error of `poll_ready` is the end. What breaks these rules is recorded as a
-/// [`Violation`] and passed on to the inner service all the same.
+/// The probe keeps count of readiness for each clone by itself, and is strict where most services are lenient: a fresh clone is
+/// not ready, a readiness is good for one call, and an error of `poll_ready` is the end. What breaks these rules is recorded as
+/// a [`Violation`] and passed on to the inner service all the same.
 ///
-/// With a limit it also behaves like tower's `ConcurrencyLimit`: `poll_ready` reserves one of `n` places, and the place is free again
-/// when the call's future is finished or dropped, or the reserved clone is dropped without a call. A layer that holds a readiness
-/// while it waits for something else then shows by blocking the others.
+/// With a limit it also behaves like tower's `ConcurrencyLimit`: `poll_ready` reserves one of `n` places, and the place is free
+/// again when the call's future is finished or dropped, or the reserved clone is dropped without a call. A layer that holds a
+/// readiness while it waits for something else then shows by blocking the others.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -144,8 +144,8 @@ impl ProbeReport {
         self.shared.unused.get()
     }
 
-    /// How many reservations are held at this moment and not called yet: more than none while a layer waits for something else is a
-    /// capacity withheld from others.
+    /// How many reservations are held at this moment and not called yet: more than none while a layer waits for something else
+    /// is a capacity withheld from others.
     #[must_use]
     pub fn reserved(&self) -> usize {
         self.shared.places.lock().reserved
