@@ -1,5 +1,10 @@
 //! Helpers that the end-to-end tests share.
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::must_use_candidate, reason = "a helper of tests fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a helper of tests fails by panicking"
+)]
 
 use bytes::Bytes;
 use http::Request;

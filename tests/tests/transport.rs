@@ -7,6 +7,11 @@ use std::{error::Error as _, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tower::{Service, ServiceExt};
 use towline::{BoxError, Error, FailureKind, Origin, Phase, RetryVerdict};
 use towline_testkit::{Gate, MockProvider, Reply, Step};
@@ -50,7 +55,9 @@ async fn a_refused_connection_was_never_sent() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_was_never_sent() {
-    for error in [head(hyper(), post("http://no-such-host.invalid/")).await, head(reqwest(), post("http://no-such-host.invalid/")).await] {
+    for error in
+        [head(hyper(), post("http://no-such-host.invalid/")).await, head(reqwest(), post("http://no-such-host.invalid/")).await]
+    {
         assert_eq!(error.kind(), FailureKind::Connect, "{:?}", error.source());
     }
 }
@@ -61,7 +68,12 @@ async fn a_connection_lost_before_the_head_leaves_the_fate_unknown() {
         let provider = MockProvider::start().await.unwrap();
         provider.otherwise(reply());
         for error in [head(hyper(), post(provider.url("/"))).await, head(reqwest(), post(provider.url("/"))).await] {
-            assert_eq!((error.kind(), error.failure().origin), (FailureKind::Transport, Origin::Upstream), "{:?}", error.source());
+            assert_eq!(
+                (error.kind(), error.failure().origin),
+                (FailureKind::Transport, Origin::Upstream),
+                "{:?}",
+                error.source()
+            );
         }
     }
 }
@@ -125,7 +137,10 @@ async fn a_scheme_that_the_connector_does_not_speak_is_the_callers_mistake() {
 async fn a_relative_uri_is_the_callers_mistake() {
     for error in [head(hyper(), post("/v1/messages")).await, head(reqwest(), post("/v1/messages")).await] {
         let failure = error.failure();
-        assert_eq!((failure.kind, failure.origin, failure.retry), (FailureKind::InvalidRequest, Origin::Caller, RetryVerdict::Never));
+        assert_eq!(
+            (failure.kind, failure.origin, failure.retry),
+            (FailureKind::InvalidRequest, Origin::Caller, RetryVerdict::Never)
+        );
     }
 }
 
@@ -133,7 +148,8 @@ async fn a_relative_uri_is_the_callers_mistake() {
 async fn a_limit_of_reqwests_own_is_a_timeout() {
     let provider = MockProvider::start().await.unwrap();
     provider.otherwise(Reply::silence());
-    let client = towline::Reqwest::from_builder(::reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(50))).unwrap();
+    let client =
+        towline::Reqwest::from_builder(::reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(50))).unwrap();
     let error = head(client, post(provider.url("/"))).await;
     assert_eq!(error.kind(), FailureKind::Timeout(Phase::Head));
 }
@@ -168,4 +184,35 @@ async fn a_redirect_is_not_followed() {
     request.headers_mut().insert("x-api-key", "s3cret".parse().unwrap());
     let response = reqwest().oneshot(request).await.unwrap();
     assert_eq!((response.status().as_u16(), elsewhere.hits()), (307, 0));
+}
+
+/// An address that takes no connection and refuses none: its backlog is full.
+fn full_backlog() -> (std::net::SocketAddr, Vec<Socket>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = vec![listener];
+    for _ in 0..4 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        // In progress or done: either way it takes a place.
+        let _ = socket.connect(&address);
+        held.push(socket);
+    }
+    (address.as_socket().unwrap(), held)
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_about_in_time_is_a_connect_timeout() {
+    let (address, _held) = full_backlog();
+    let limit = Duration::from_millis(50);
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(limit));
+    let hyper = Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
+    let reqwest = towline::Reqwest::from_builder(::reqwest::Client::builder().no_proxy().connect_timeout(limit)).unwrap();
+    for error in [head(hyper, post(format!("http://{address}/"))).await, head(reqwest, post(format!("http://{address}/"))).await]
+    {
+        assert_eq!(error.kind(), FailureKind::Timeout(Phase::Connect), "{:?}", error.source());
+    }
 }
