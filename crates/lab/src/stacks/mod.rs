@@ -2,6 +2,7 @@
 
 mod tower;
 mod tower_resilience;
+mod towline;
 
 use crate::{BoxError, provider::Provider, stack::Stack};
 
@@ -15,6 +16,7 @@ pub fn stacks(filter: &str) -> Result<Vec<Stack>, BoxError> {
     for pends in [false, true] {
         let provider = Provider::new(pends);
         all.push(Stack::new(Stack::BARE, &provider, provider.clone()));
+        all.extend(towline::stacks(&provider)?);
         all.extend(tower::stacks(&provider));
         all.extend(tower_resilience::stacks(&provider)?);
     }
