@@ -167,3 +167,70 @@ async fn line<R: AsyncRead + Unpin>(reader: &mut R, buffer: &mut BytesMut) -> Re
 async fn more<R: AsyncRead + Unpin>(reader: &mut R, buffer: &mut BytesMut) -> Result<(), Broken> {
     if reader.read_buf(buffer).await? == 0 { Err(Broken::Gone) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const REQUESTS: &[&str] = &[
+        "POST /a?b=c HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello",
+        "POST /a?b=c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nx-sum: 1\r\n\r\n",
+    ];
+
+    async fn read(request: &str, cuts: &[prop::sample::Index]) -> Result<(Head, Bytes, BytesMut), Broken> {
+        let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(request.len())).chain([0, request.len()]).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut script = tokio_test::io::Builder::new();
+        for pair in places.windows(2) {
+            script.read(&request.as_bytes()[pair[0]..pair[1]]);
+        }
+        let (mut reader, mut buffer, mut body) = (script.build(), BytesMut::new(), BytesMut::new());
+        let head = read_head(&mut reader, &mut buffer).await?.ok_or(Broken::Gone)?;
+        read_body(&mut reader, &mut buffer, head.framing, &mut body).await?;
+        Ok((head, body.freeze(), buffer))
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_are_split_the_request_is_the_same(which in 0..REQUESTS.len(), cuts: Vec<prop::sample::Index>) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (head, body, rest) = runtime.block_on(read(REQUESTS[which], &cuts)).unwrap();
+            prop_assert_eq!(head.method, Method::POST);
+            prop_assert_eq!(head.uri, "/a?b=c");
+            prop_assert_eq!(body, "hello");
+            prop_assert!(rest.is_empty() && head.keep_alive);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ends_too_soon_is_gone_and_what_is_wrong_is_malformed() {
+        for request in [
+            "GET / HTT",
+            "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhell",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nh",
+        ] {
+            assert!(matches!(read(request, &[]).await, Err(Broken::Gone)), "{request}");
+        }
+        for request in [
+            "nonsense\r\n\r\n",
+            "POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+        ] {
+            assert!(matches!(read(request, &[]).await, Err(Broken::Malformed)), "{request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_connection_is_kept_unless_the_version_or_a_header_says_otherwise() {
+        for (request, kept) in [
+            ("GET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.0\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nconnection: keep-alive, Close\r\n\r\n", false),
+        ] {
+            assert_eq!(read(request, &[]).await.unwrap().0.keep_alive, kept, "{request}");
+        }
+    }
+}

@@ -110,3 +110,67 @@ fn dripped(steps: Vec<Step>, interval: Option<Duration>) -> Vec<Step> {
     }
     slow
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(steps: &[Step]) -> String {
+        let bytes = |step: &Step| if let Step::Bytes(bytes) = step { bytes.to_vec() } else { Vec::new() };
+        String::from_utf8(steps.iter().flat_map(bytes).collect()).unwrap()
+    }
+
+    fn wire(reply: Reply) -> Vec<Step> {
+        reply.into_wire(&Method::GET)
+    }
+
+    #[test]
+    fn a_head_goes_out_in_one_write_unless_something_happens_in_it() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        assert!(matches!(&wire(Reply::ok())[..], [Step::Bytes(bytes)] if bytes == head));
+        let halves = wire(Reply::ok().in_head(Step::Hang));
+        assert!(matches!(&halves[..], [Step::Bytes(_), Step::Hang, Step::Bytes(_)]));
+        assert_eq!(text(&halves), head);
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_never_looks_finished() {
+        let length = |reply: Reply| reply.length();
+        assert_eq!(length(Reply::ok().text("hello")), 5);
+        assert_eq!(length(Reply::ok().text("hello").wait(Duration::ZERO)), 5);
+        assert_eq!(length(Reply::ok().text("hello").at(2, Step::Close)), 5);
+        assert_eq!(length(Reply::ok().text("hello").then(Step::Close)), 6);
+        assert_eq!(length(Reply::ok().then(Step::Hang)), 1);
+        assert_eq!(length(Reply::ok().then(Step::Hang).text("")), 1);
+    }
+
+    #[test]
+    fn a_reply_that_may_have_no_body_claims_none() {
+        for status in [204, 304] {
+            assert!(!text(&wire(Reply::status(status))).contains("content-length"));
+        }
+    }
+
+    #[test]
+    fn a_drip_is_one_byte_and_one_wait_at_a_time() {
+        let steps = wire(Reply::ok().text("ab").drip(Duration::from_secs(1)));
+        let [Step::Bytes(_), Step::Bytes(a), Step::Wait(_), Step::Bytes(b), Step::Wait(_)] = &steps[..] else {
+            panic!("{steps:?}")
+        };
+        assert_eq!((&a[..], &b[..]), (&b"a"[..], &b"b"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_step_stands_after_as_many_bytes_as_it_was_told(pieces in prop::collection::vec("[a-z]{0,5}", 0..6), at in 0_usize..40) {
+            let whole = pieces.concat();
+            let reply = pieces.into_iter().fold(Reply::ok().with_length(), Reply::body).at(at, Step::Reset);
+            let steps = reply.body;
+            let place = steps.iter().position(Step::cuts).unwrap();
+            prop_assert_eq!(text(&steps[..place]), &whole[..at.min(whole.len())]);
+            prop_assert_eq!(text(&steps), whole);
+        }
+    }
+}
