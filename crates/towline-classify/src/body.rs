@@ -55,8 +55,9 @@ impl<R: Body<Data = Bytes>> ClassifiedBody<R> {
         Self { first: Some(first), body: Held::passthrough(rest), watch: None }
     }
 
-    pub(crate) fn watched(body: Held<Whole<R>>, watch: Watch) -> Self {
-        Self { first: None, body, watch: Some(Box::new(watch)) }
+    pub(crate) fn with(mut self, watch: Watch) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
     }
 }
 

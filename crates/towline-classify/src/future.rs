@@ -23,7 +23,7 @@ use crate::{
     hold::Hold,
     layer::Config,
     look,
-    plan::{Asked, Plan},
+    plan::{self, Asked, Plan},
     watch::{Settings, Watch},
 };
 
@@ -87,7 +87,7 @@ where
                     let plan = this.config.plan(&response, *this.asked);
                     let (parts, body) = response.map(whole).into_parts();
                     match plan {
-                        Plan::Pass => return Poll::Ready(Ok(Response::from_parts(parts, ClassifiedBody::passthrough(body)))),
+                        Plan::Pass => return Poll::Ready(Ok(this.config.hand_on(parts, ClassifiedBody::passthrough(body)))),
                         Plan::Look => State::Look { answer: Some((parts, body)) },
                         Plan::Read => State::read(parts, this.config.reader(body)),
                         Plan::Hold => State::Hold { hold: Some(Box::new(this.config.hold(parts, body, *this.asked))) },
@@ -139,7 +139,7 @@ impl Config {
     }
 
     fn hold<R: Body>(&self, parts: Parts, body: Whole<R>, asked: Asked) -> Hold<R> {
-        let watch = Watch::new(Settings {
+        let watch = Watch::stream(Settings {
             fail_cut: self.fail_cut_streams,
             reject_empty: self.reject_empty,
             usage: self.usage,
@@ -172,7 +172,7 @@ impl Config {
                 Ok(data) => ClassifiedBody::first(data, body),
             },
         };
-        Looked::Done(Response::from_parts(parts, body))
+        Looked::Done(self.hand_on(parts, body))
     }
 
     /// Judges a response by what was read of its body.
@@ -188,7 +188,21 @@ impl Config {
             }
             _ => self.judge(&mut parts, asked.dialect, body.bytes(), body.is_complete()),
         }
-        Response::from_parts(parts, ClassifiedBody::held(body.into_body()))
+        self.hand_on(parts, ClassifiedBody::held(body.into_body()))
+    }
+
+    /// The response; what a success tells of tokens is read as it passes, if that is asked for.
+    fn hand_on<R>(&self, mut parts: Parts, body: ClassifiedBody<R>) -> Response<ClassifiedBody<R>>
+    where
+        R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
+    {
+        if !self.usage || body.is_end_stream() || !plan::tells_usage(&parts) || parts.extensions.get::<Outcome>().is_some() {
+            return Response::from_parts(parts, body);
+        }
+        let watch = Watch::json();
+        parts.extensions.insert(watch.handle().clone());
+        Response::from_parts(parts, body.with(watch))
     }
 }
 

@@ -118,6 +118,6 @@ where
         if let Some(failure) = failure {
             parts.extensions.insert(Outcome::Failure(failure));
         }
-        Response::from_parts(parts, ClassifiedBody::watched(held, watch))
+        Response::from_parts(parts, ClassifiedBody::held(held).with(watch))
     }
 }

@@ -1,6 +1,6 @@
 //! What to do about a response, by its head alone.
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use towline_core::{Dialect, Failure, Target};
 
@@ -69,6 +69,11 @@ impl Config {
             Plan::Pass
         }
     }
+}
+
+/// Whether a response may tell what it cost.
+pub(crate) fn tells_usage(parts: &Parts) -> bool {
+    parts.status.is_success() && Content::of(&parts.headers) == Content::Json && !is_encoded(&parts.headers)
 }
 
 /// Whether a status that is no success is a failure; what `Failure::from_status` knows, without its hint.

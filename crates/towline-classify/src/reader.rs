@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use towline_core::{Failure, Usage};
-use towline_wire::stream::{Step, StreamReader};
+use towline_wire::stream::{self as wire, Step, StreamReader};
 
 /// What a piece of a body has brought.
 #[derive(Debug, Default)]
@@ -32,59 +32,106 @@ pub(crate) enum Stand {
     Silent,
 }
 
-/// Reads the events of a stream as they pass.
+/// The longest JSON answer whose usage is read.
+const LONGEST: usize = 1024 * 1024;
+
+/// Reads a body as it passes.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    /// A stream, event by event.
+    Stream(StreamReader),
+    /// A JSON answer, whose usage is read once it is whole.
+    Json(Gathered),
+}
+
+/// The pieces of a body, shared with whoever reads it; none once it is too long.
 #[derive(Debug, Default)]
-pub(crate) struct Reader(StreamReader);
+pub(crate) struct Gathered {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
 
 impl Reader {
     pub(crate) fn read(&mut self, data: &Bytes) -> Progress {
-        self.0.push(data.clone());
-        self.drain()
+        match self {
+            Self::Stream(reader) => {
+                reader.push(data.clone());
+                drain(reader)
+            }
+            Self::Json(gathered) => {
+                gathered.push(data);
+                Progress::default()
+            }
+        }
     }
 
     /// The body has ended: what it left unterminated tells as well.
     pub(crate) fn finish(&mut self) -> Progress {
-        self.0.finish();
-        self.drain()
-    }
-
-    fn drain(&mut self) -> Progress {
-        let mut progress = Progress::default();
-        while let Some(event) = self.0.next_step() {
-            progress.events += 1;
-            progress.ends |= event.ends;
-            if event.usage.is_some() {
-                progress.usage = Some(usage(&self.0));
+        match self {
+            Self::Stream(reader) => {
+                reader.finish();
+                drain(reader)
             }
-            match event.step {
-                Step::Content(_) => progress.content += 1,
-                Step::Terminal => progress.ended = true,
-                Step::Error(failure) => progress.failure = progress.failure.or(Some(failure)),
-                // What cannot be read is neither content nor an end; the next event may be sound.
-                _ => {}
-            }
+            Self::Json(gathered) => Progress { usage: gathered.usage(), ..Progress::default() },
         }
-        progress
     }
 
     pub(crate) fn has_content(&self) -> bool {
-        self.0.has_content()
+        matches!(self, Self::Stream(reader) if reader.has_content())
     }
 
     pub(crate) fn stand(&self) -> Stand {
-        match (self.0.has_ended(), self.0.has_content()) {
-            (true, _) => Stand::Whole,
-            (false, true) => Stand::Cut,
-            (false, false) => Stand::Silent,
+        match self {
+            Self::Stream(reader) if reader.has_ended() => Stand::Whole,
+            Self::Stream(reader) if reader.has_content() => Stand::Cut,
+            Self::Stream(_) | Self::Json(_) => Stand::Silent,
         }
     }
 }
 
-fn usage(reader: &StreamReader) -> Usage {
-    let told = reader.usage();
+impl Gathered {
+    fn push(&mut self, data: &Bytes) {
+        self.bytes = self.bytes.saturating_add(data.len());
+        if self.bytes <= LONGEST {
+            self.pieces.push(data.clone());
+        } else {
+            self.pieces = Vec::new();
+        }
+    }
+
+    fn usage(&mut self) -> Option<Usage> {
+        let pieces = std::mem::take(&mut self.pieces);
+        match pieces.as_slice() {
+            [] => None,
+            [whole] => wire::Usage::of_answer(whole).map(told),
+            pieces => wire::Usage::of_answer(&pieces.concat()).map(told),
+        }
+    }
+}
+
+fn drain(reader: &mut StreamReader) -> Progress {
+    let mut progress = Progress::default();
+    while let Some(event) = reader.next_step() {
+        progress.events += 1;
+        progress.ends |= event.ends;
+        if event.usage.is_some() {
+            progress.usage = Some(told(reader.usage()));
+        }
+        match event.step {
+            Step::Content(_) => progress.content += 1,
+            Step::Terminal => progress.ended = true,
+            Step::Error(failure) => progress.failure = progress.failure.or(Some(failure)),
+            // What cannot be read is neither content nor an end; the next event may be sound.
+            _ => {}
+        }
+    }
+    progress
+}
+
+fn told(wire: wire::Usage) -> Usage {
     let mut usage = Usage::default();
-    usage.input_tokens = told.input;
-    usage.output_tokens = told.output;
-    usage.cache_read_tokens = told.cached;
+    usage.input_tokens = wire.input;
+    usage.output_tokens = wire.output;
+    usage.cache_read_tokens = wire.cached;
     usage
 }

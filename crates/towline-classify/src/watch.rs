@@ -1,14 +1,15 @@
-//! Reading along with a stream, and telling its handle.
+//! Reading along with a body, and telling its handle.
 
 use std::mem;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use towline_core::{Error, Failure, FailureKind, StreamEnd, StreamHandle};
+use towline_wire::stream::StreamReader;
 
-use crate::reader::{Progress, Reader, Stand};
+use crate::reader::{Gathered, Progress, Reader, Stand};
 
-/// Reads along with one stream and writes into its handle what it learns.
+/// Reads along with one body and writes into its handle what it learns.
 #[derive(Debug)]
 pub(crate) struct Watch {
     reader: Reader,
@@ -35,9 +36,19 @@ pub(crate) struct Settings {
 }
 
 impl Watch {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let handle = StreamHandle::new(Instant::now());
-        Self { reader: Reader::default(), handle, settings, held: 0, ended: false, tail: None }
+    /// A watch over a stream.
+    pub(crate) fn stream(settings: Settings) -> Self {
+        Self::new(Reader::Stream(StreamReader::new()), settings)
+    }
+
+    /// A watch over a JSON answer, for its usage only.
+    pub(crate) fn json() -> Self {
+        let settings = Settings { fail_cut: false, reject_empty: false, usage: true, is_answer: false };
+        Self::new(Reader::Json(Gathered::default()), settings)
+    }
+
+    fn new(reader: Reader, settings: Settings) -> Self {
+        Self { reader, handle: StreamHandle::new(Instant::now()), settings, held: 0, ended: false, tail: None }
     }
 
     pub(crate) const fn handle(&self) -> &StreamHandle {

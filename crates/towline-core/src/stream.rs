@@ -62,20 +62,16 @@ pub enum StreamEnd {
     Dropped,
 }
 
-/// The tokens that an answer says it cost. `None` is what it did not tell.
+/// The tokens that an answer says it cost, as its provider counts them. `None` is what it did not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Tokens of the prompt, those from and for a cache included.
+    /// Tokens of the prompt. Those read from a cache are among them with most providers; with Anthropic they are not.
     pub input_tokens: Option<u64>,
-    /// Tokens of the answer, those of hidden reasoning included.
+    /// Tokens of the answer, reasoning included.
     pub output_tokens: Option<u64>,
-    /// Of the prompt's tokens, those that were read from a cache.
+    /// Tokens of the prompt that were read from a cache.
     pub cache_read_tokens: Option<u64>,
-    /// Of the prompt's tokens, those that were written to a cache.
-    pub cache_write_tokens: Option<u64>,
-    /// Of the answer's tokens, those of reasoning.
-    pub reasoning_tokens: Option<u64>,
 }
 
 impl StreamHandle {

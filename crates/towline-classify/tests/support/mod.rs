@@ -221,6 +221,16 @@ pub(crate) async fn classify_for(
     layer.layer(answering(response)).oneshot(request).await.unwrap()
 }
 
+/// Classifies one response with a body of the kit's.
+pub(crate) async fn serving<R>(response: Response<R>, layer: &ClassifyLayer) -> Result<Response<ClassifiedBody<R>>, Error>
+where
+    R: Body<Data = Bytes, Error: Into<towline_core::BoxError>> + Unpin,
+{
+    let mut response = Some(response);
+    let service = tower::service_fn(move |_: Request<Empty<Bytes>>| std::future::ready(response.take().ok_or("asked twice")));
+    layer.layer(service).oneshot(request()).await
+}
+
 /// A service that answers once, with `response`.
 pub(crate) fn answering<B>(
     response: Response<Script>,

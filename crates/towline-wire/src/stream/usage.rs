@@ -40,6 +40,13 @@ struct Told<'a> {
     prompt_tokens_details: Option<&'a RawValue>,
 }
 
+/// Where all dialects tell them in a whole answer.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default, alias = "usageMetadata")]
+    usage: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct Details<'a> {
     #[serde(borrow, default)]
@@ -62,6 +69,13 @@ impl Usage {
         let usage =
             Self { input: number(&told.prompt_tokens), output, cached: number(&told.cache_read_input_tokens).or_else(details) };
         (usage != Self::default()).then_some(usage)
+    }
+
+    /// Reads what a whole JSON answer of any dialect tells; `None` if it tells nothing.
+    #[must_use]
+    pub fn of_answer(json: &[u8]) -> Option<Self> {
+        let answer: Answer<'_> = serde_json::from_slice(json).ok()?;
+        Self::read(answer.usage?.get().as_bytes())
     }
 
     /// Takes over what a later event tells.
@@ -105,5 +119,18 @@ mod tests {
         assert_eq!(read(r#"{"inputTokens":9,"outputTokens":2,"cacheReadInputTokens":4}"#), Some((Some(9), Some(2), Some(4))));
         assert_eq!(read(r#"{"prompt_tokens":null,"completion_tokens":"x"}"#), None);
         assert_eq!(read("[]"), None);
+    }
+
+    #[test]
+    fn a_whole_answer_is_read() {
+        let read = |json: &str| Usage::of_answer(json.as_bytes()).map(|u| (u.input, u.output));
+        assert_eq!(
+            read(r#"{"id":"c","choices":[{}],"usage":{"prompt_tokens":9,"completion_tokens":2}}"#),
+            Some((Some(9), Some(2)))
+        );
+        assert_eq!(read(r#"{"candidates":[],"usageMetadata":{"promptTokenCount":9}}"#), Some((Some(9), None)));
+        for nothing in ["", "{}", "[]", r#"{"usage":null}"#, r#"{"usage":{}}"#, r#"{"usage":{"prompt_tokens":9}"#] {
+            assert_eq!(read(nothing), None, "{nothing}");
+        }
     }
 }
