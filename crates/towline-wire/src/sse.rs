@@ -18,7 +18,7 @@
 //! assert_eq!((&event.name[..], &event.data[..]), (&b"ping"[..], &b"{}"[..]));
 //! ```
 
-use std::{error, fmt, time::Duration};
+use std::{error, fmt, ops::Range, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -29,8 +29,9 @@ pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Decoder {
     limit: usize,
-    /// What was pushed and not yet read.
+    /// What was pushed, read up to `at`.
     input: Bytes,
+    at: usize,
     /// A line whose end has not come yet.
     line: BytesMut,
     event: Building,
@@ -112,6 +113,7 @@ impl Decoder {
         Self {
             limit,
             input: Bytes::new(),
+            at: 0,
             line: BytesMut::new(),
             event: Building::default(),
             first: true,
@@ -126,7 +128,9 @@ impl Decoder {
         if self.failed || self.finished {
             return;
         }
-        self.input = if self.input.is_empty() { chunk } else { [&self.input[..], &chunk[..]].concat().into() };
+        let left = self.input.get(self.at..).unwrap_or_default();
+        self.input = if left.is_empty() { chunk } else { [left, &chunk[..]].concat().into() };
+        self.at = 0;
     }
 
     /// Ends the stream: what is left unterminated comes out of [`next_frame`](Self::next_frame) as evidence.
@@ -140,21 +144,60 @@ impl Decoder {
     ///
     /// [`TooLarge`] if an event grows beyond the limit. The decoder has let go of all bytes then and yields no more frames.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, TooLarge> {
-        while let Some(line) = self.next_line() {
-            if self.line.len().saturating_add(line.len()).saturating_add(self.event.size()) > self.limit {
+        loop {
+            if self.after_cr && self.at < self.input.len() {
+                self.after_cr = false;
+                self.at += usize::from(self.input.get(self.at) == Some(&b'\n'));
+            }
+            let rest = self.input.get(self.at..).unwrap_or_default();
+            let Some(length) = memchr::memchr2(b'\n', b'\r', rest) else { break };
+            let start = self.at;
+            let end = start.saturating_add(length);
+            self.at = end.saturating_add(1);
+            if self.input.get(end) == Some(&b'\r') {
+                self.after_cr = true;
+            }
+            if self.event.size().saturating_add(self.line.len()).saturating_add(length) > self.limit {
                 return Err(self.fail());
             }
-            if let Some(frame) = self.read_line(&line) {
-                return Ok(Some(frame));
+            let frame = if self.line.is_empty() {
+                self.event.read(&self.input, start..end, &mut self.first)
+            } else {
+                self.line.put_slice(self.input.get(start..end).unwrap_or_default());
+                self.carried()
+            };
+            if frame.is_some() {
+                return Ok(frame);
             }
         }
-        if self.line.len().saturating_add(self.event.size()) > self.limit {
-            return Err(self.fail());
-        }
+        self.keep_rest()?;
         if self.finished {
+            if !self.line.is_empty()
+                && let Some(frame) = self.carried()
+            {
+                return Ok(Some(frame));
+            }
             return Ok(self.event.take().map(|event| Frame::Event(Event { complete: false, ..event })));
         }
         Ok(None)
+    }
+
+    /// Reads the line that came in several pieces.
+    fn carried(&mut self) -> Option<Frame> {
+        let line = self.line.split().freeze();
+        self.event.read(&line, 0..line.len(), &mut self.first)
+    }
+
+    /// Moves what is left of the input, which ends no line, to the line that is carried over.
+    fn keep_rest(&mut self) -> Result<(), TooLarge> {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        if self.event.size().saturating_add(self.line.len()).saturating_add(rest.len()) > self.limit {
+            return Err(self.fail());
+        }
+        self.line.put_slice(rest);
+        self.input = Bytes::new();
+        self.at = 0;
+        Ok(())
     }
 
     fn fail(&mut self) -> TooLarge {
@@ -162,77 +205,49 @@ impl Decoder {
         *self = Self { failed: true, ..Self::with_limit(limit) };
         TooLarge { limit }
     }
-
-    /// The next line without its end.
-    fn next_line(&mut self) -> Option<Bytes> {
-        if self.after_cr && !self.input.is_empty() {
-            self.after_cr = false;
-            if self.input.first() == Some(&b'\n') {
-                let _ = self.input.split_to(1);
-            }
-        }
-        let Some(end) = memchr::memchr2(b'\n', b'\r', &self.input) else {
-            let rest = std::mem::take(&mut self.input);
-            // One byte beyond the limit is enough to know that it is too large.
-            let room = self.limit.saturating_add(1).saturating_sub(self.line.len()).min(rest.len());
-            self.line.put_slice(rest.get(..room).unwrap_or_default());
-            return (self.finished && !self.line.is_empty()).then(|| self.line.split().freeze());
-        };
-        let mut line = self.input.split_to(end);
-        let ending = self.input.split_to(1);
-        if ending.first() == Some(&b'\r') {
-            if self.input.first() == Some(&b'\n') {
-                let _ = self.input.split_to(1);
-            } else {
-                self.after_cr = self.input.is_empty();
-            }
-        }
-        // A line that is too large by now is refused by the caller, so it need not be joined.
-        if !self.line.is_empty() && self.line.len().saturating_add(line.len()) <= self.limit {
-            self.line.put_slice(&line);
-            line = self.line.split().freeze();
-        }
-        Some(line)
-    }
-
-    fn read_line(&mut self, line: &Bytes) -> Option<Frame> {
-        let mut line = line.clone();
-        if std::mem::take(&mut self.first) && line.starts_with(b"\xef\xbb\xbf") {
-            let _ = line.split_to(3);
-        }
-        if line.is_empty() {
-            return self.event.take().map(Frame::Event);
-        }
-        // The one field that matters for speed.
-        if line.starts_with(b"data:") {
-            self.event.data.add(value(&line, 5));
-            return None;
-        }
-        let colon = memchr::memchr(b':', &line);
-        let field = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();
-        let value = value(&line, colon.map_or(line.len(), |colon| colon + 1));
-        match field {
-            b"" => return Some(Frame::Comment(line.slice(1..))),
-            b"data" => self.event.data.add(value),
-            b"event" => self.event.name = value,
-            b"id" => {
-                if !value.contains(&0) {
-                    self.event.id = Some(value);
-                }
-            }
-            b"retry" => {
-                let digits = std::str::from_utf8(&value).ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
-                if let Some(millis) = digits.and_then(|v| v.parse().ok()) {
-                    self.event.retry = Some(Duration::from_millis(millis));
-                }
-            }
-            _ => return Some(Frame::Stray(line)),
-        }
-        None
-    }
 }
 
 impl Building {
+    /// Reads one line without its end, as which `range` of `source` stands. Its values are slices of the source.
+    fn read(&mut self, source: &Bytes, range: Range<usize>, first: &mut bool) -> Option<Frame> {
+        let mut start = range.start;
+        let mut line = source.get(range.clone()).unwrap_or_default();
+        if std::mem::take(first)
+            && let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf")
+        {
+            (line, start) = (rest, start.saturating_add(3));
+        }
+        if line.is_empty() {
+            return self.take().map(Frame::Event);
+        }
+        // What stands after so many bytes of the line, without one leading blank.
+        let value = |at: usize| {
+            let at = at.min(line.len());
+            let blank = usize::from(line.get(at) == Some(&b' '));
+            source.slice(start.saturating_add(at + blank)..range.end)
+        };
+        // The one field that matters for speed.
+        if line.starts_with(b"data:") {
+            self.data.add(value(5));
+            return None;
+        }
+        let colon = memchr::memchr(b':', line);
+        let value = || value(colon.map_or(line.len(), |colon| colon.saturating_add(1)));
+        match line.get(..colon.unwrap_or(line.len())).unwrap_or_default() {
+            b"" => return Some(Frame::Comment(source.slice(start.saturating_add(1)..range.end))),
+            b"data" => self.data.add(value()),
+            b"event" => self.name = value(),
+            b"id" => self.id = Some(value()).filter(|id| !id.contains(&0)).or_else(|| self.id.take()),
+            b"retry" => {
+                let value = value();
+                let digits = std::str::from_utf8(&value).ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
+                self.retry = digits.and_then(|v| v.parse().ok()).map(Duration::from_millis).or(self.retry);
+            }
+            _ => return Some(Frame::Stray(source.slice(start..range.end))),
+        }
+        None
+    }
+
     fn size(&self) -> usize {
         let data = match &self.data {
             Data::None => 0,
@@ -319,12 +334,6 @@ impl fmt::Display for TooLarge {
 }
 
 impl error::Error for TooLarge {}
-
-/// What stands from `start`, without one leading blank.
-fn value(line: &Bytes, start: usize) -> Bytes {
-    let start = start + usize::from(line.get(start) == Some(&b' '));
-    line.slice(start.min(line.len())..)
-}
 
 #[cfg(test)]
 mod tests;

@@ -144,9 +144,9 @@ pub(super) fn read(name: &[u8], data: &[u8], status: Option<u16>) -> Progress {
     if data == b"[DONE]" {
         return Progress { ends: true, ..Progress::new(Step::Terminal) };
     }
-    let Ok(head) = serde_json::from_slice::<Head<'_>>(data) else {
-        return odd(name, data, status);
-    };
+    // Checked once as a whole, which is cheaper than string by string.
+    let head = std::str::from_utf8(data).ok().and_then(|text| serde_json::from_str::<Head<'_>>(text).ok());
+    let Some(head) = head else { return odd(name, data, status) };
     let kind = text(&head.kind);
     let said =
         name == b"error" || kind == "error" || text(&head.object) == "error" || (status.is_some() && head.choices.is_none());
