@@ -146,3 +146,15 @@ fn a_hint_beyond_all_measure_overflows_nothing() {
     let failed = Failed { failure: &failure, status: None, attempts: 1, free_made: false, remaining: None };
     assert_eq!(policy.decide(&failed, |most| most), Decision::Retry { wait: Duration::MAX, free: false });
 }
+
+#[test]
+fn a_wait_that_ends_with_the_deadline_leaves_no_time_to_ask() {
+    let failure = Failure::new(FailureKind::ServerError).retry_after(Duration::from_secs(5));
+    let after = |remaining| {
+        let failed = Failed { failure: &failure, status: None, attempts: 1, free_made: false, remaining: Some(remaining) };
+        Policy::default().decide(&failed, |_| Duration::ZERO)
+    };
+    let five = Duration::from_secs(5);
+    assert_eq!(after(five), Decision::Stop(StopReason::Deadline));
+    assert_eq!(after(five + Duration::from_nanos(1)), Decision::Retry { wait: five, free: false });
+}

@@ -98,18 +98,24 @@ async fn in_an_outage_retries_end_when_the_budget_is_used_up() {
     assert!((1010..=1012).contains(&log.count()), "{}", log.count());
 }
 
+/// How often a target is asked that answers so each time.
+async fn sent_to(layer: &RetryLayer, target: &str, code: u16) -> usize {
+    let (log, provider) = provider(move |_| status(code));
+    let mut request = request();
+    request.extensions_mut().insert(Target::new(target, "http://host").unwrap());
+    let _ = layer.layer(provider).oneshot(request).await;
+    log.count()
+}
+
 #[tokio::test(start_paused = true)]
-async fn each_target_has_a_budget_of_its_own() {
-    let layer = RetryLayer::new().budget(RetryBudget::new(0.1, 10, 1).unwrap());
-    let mut sent = Vec::new();
-    for name in ["one", "one", "two"] {
-        let (log, provider) = provider(|_| status(500));
-        let mut request = request();
-        request.extensions_mut().insert(Target::new(name, "http://host").unwrap());
-        let _ = layer.layer(provider).oneshot(request).await;
-        sent.push(log.count());
-    }
-    assert_eq!(sent, [2, 1, 2]);
+async fn each_target_has_a_budget_of_its_own_that_its_successes_pay_for() {
+    let layer = RetryLayer::new().budget(RetryBudget::new(1.0, 10, 1).unwrap());
+    assert_eq!(sent_to(&layer, "one", 500).await, 2);
+    assert_eq!(sent_to(&layer, "one", 500).await, 1);
+    assert_eq!(sent_to(&layer, "two", 500).await, 2);
+    sent_to(&layer, "two", 200).await;
+    assert_eq!(sent_to(&layer, "one", 500).await, 1);
+    assert_eq!(sent_to(&layer, "two", 500).await, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::{
 use http::{Request, Response};
 use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service, ServiceExt};
-use towline_core::{BoxError, Failure, FailureKind, Outcome};
+use towline_core::{BoxError, Failure, FailureKind, Outcome, RetryBudget};
 use towline_retry::RetryLayer;
 
 use crate::support::{Answer, Body, Listener, Log, classified, provider, request_with, status, with_headers};
@@ -74,6 +74,11 @@ fn slow(answer: fn() -> Answer, fails: bool) -> Slow {
     Slow { log: Log::default(), answer, ready: None, fails }
 }
 
+/// There is nothing to drain, so it may be kept.
+fn empty() -> Answer {
+    Ok(Response::builder().status(503).body(Body::default())?)
+}
+
 fn overloaded() -> Answer {
     classified(503, Outcome::Failure(Failure::new(FailureKind::Overloaded)))
 }
@@ -88,17 +93,19 @@ async fn a_service_that_is_ready_too_late_is_not_called() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_answer_is_handed_on_where_it_lies_in_memory() {
-    for (fails, reason) in [(false, "stopped at 1, Deadline"), (true, "stopped at 1, NotRetryable")] {
-        let listener = Listener::default();
-        let budget = towline_core::RetryBudget::default();
-        let layer = RetryLayer::new().observer(Arc::new(listener.clone())).budget(budget.clone());
-        let service = slow(overloaded, fails);
-        let log = service.log.clone();
-        let left = if fails { None } else { Some(SECOND * 20) };
-        let answer = layer.layer(service).oneshot(request_with(left).1).await.unwrap();
-        assert_eq!((log.count(), answer.status().as_u16()), (1, 503));
-        assert_eq!(listener.heard().last().unwrap(), reason);
-        assert_eq!(budget.tokens(), 10.0, "what was not sent costs nothing");
+    for answer in [empty, overloaded] {
+        for (fails, reason) in [(false, "stopped at 1, Deadline"), (true, "stopped at 1, NotRetryable")] {
+            let listener = Listener::default();
+            let budget = RetryBudget::default();
+            let layer = RetryLayer::new().observer(Arc::new(listener.clone())).budget(budget.clone());
+            let service = slow(answer, fails);
+            let log = service.log.clone();
+            let left = if fails { None } else { Some(SECOND * 20) };
+            let answer = layer.layer(service).oneshot(request_with(left).1).await.unwrap();
+            assert_eq!((log.count(), answer.status().as_u16()), (1, 503));
+            assert_eq!(listener.heard().last().unwrap(), reason);
+            assert_eq!(budget.tokens(), 10.0, "what was not sent costs nothing");
+        }
     }
 }
 

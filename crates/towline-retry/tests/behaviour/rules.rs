@@ -1,11 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use towline_core::{Failure, FailureKind, Outcome, Phase, RetryVerdict};
 use towline_retry::RetryLayer;
 
-use crate::support::{Answer, Listener, ask, classified, error, provider, status, text, with_headers};
+use crate::support::{Answer, Listener, ask, classified, error, provider, request, status, text, with_headers};
 
 /// How often a provider is asked that gives this answer each time.
 async fn sent(layer: &RetryLayer, answer: fn() -> Answer) -> usize {
@@ -100,6 +100,14 @@ async fn a_request_that_never_left_is_sent_again_at_once_and_for_free() {
     );
 }
 
+#[test]
+fn a_retry_without_a_wait_needs_no_timer() {
+    let (log, client) = provider(|nth| if nth == 1 { error(Failure::new(FailureKind::Connect)) } else { status(200) });
+    let mut call = tokio_test::task::spawn(RetryLayer::new().layer(client).oneshot(request()));
+    assert!(call.poll().is_ready(), "outside of any runtime");
+    assert_eq!(log.count(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_classify_says_goes_before_the_status() {
     let layer = RetryLayer::new();
@@ -140,6 +148,8 @@ async fn a_table_gives_a_failure_its_own_number_of_attempts() {
     assert_eq!(sent(&layer, || status(500)).await, 5);
     assert_eq!(sent(&layer, || status(503)).await, 3);
     assert_eq!(sent(&layer, || status(400)).await, 1, "a table makes nothing worth a retry that is not");
+    let layer = layer.attempts(1).unwrap().without_budget();
+    assert_eq!((sent(&layer, || status(500)).await, sent(&layer, || status(503)).await), (5, 1));
 }
 
 #[tokio::test(start_paused = true)]
