@@ -217,7 +217,6 @@ impl Circuit {
 
     fn close(&self, rest: &mut Rest, word: Word, now: Instant) -> Change {
         rest.closed_at = now;
-        rest.not_before = None;
         if let Some(window) = &mut rest.window {
             window.clear();
         }

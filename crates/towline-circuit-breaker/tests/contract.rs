@@ -1,6 +1,6 @@
 //! How it keeps tower's contract with the service beneath, and what it gives back when it is dropped.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -137,15 +137,10 @@ async fn slowly(_: Request<Full<bytes::Bytes>>) -> Result<Response<ScriptedBody>
 }
 
 /// Becomes ready after a number of seconds.
+#[derive(Clone)]
 struct Slow<S> {
     inner: S,
     waits: u32,
-}
-
-impl<S: Clone> Clone for Slow<S> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), waits: self.waits }
-    }
 }
 
 impl<S: Service<Request<Full<bytes::Bytes>>>> Service<Request<Full<bytes::Bytes>>> for Slow<S> {

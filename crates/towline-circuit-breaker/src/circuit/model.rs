@@ -72,9 +72,9 @@ impl Model {
         Ok((Permit::Probe { epoch, number: self.permits }, change))
     }
 
-    pub(super) fn settle(&mut self, permit: Permit, verdict: Verdict, hint: Option<Duration>, now: Instant) -> Option<Change> {
+    pub(super) fn settle(&mut self, permit: &Permit, verdict: Verdict, hint: Option<Duration>, now: Instant) -> Option<Change> {
         let (Permit::Plain { epoch } | Permit::Probe { epoch, .. }) = permit;
-        if epoch != self.epoch {
+        if *epoch != self.epoch {
             return None;
         }
         let bad = verdict == Verdict::Failure || (verdict == Verdict::Soft && permit.is_probe());
@@ -92,7 +92,7 @@ impl Model {
             }
             Phase::HalfOpen { held, successes } => {
                 if let Permit::Probe { number, .. } = permit {
-                    held.retain(|(held, _)| *held != number);
+                    held.retain(|(held, _)| held != number);
                 }
                 *successes += u32::from(verdict == Verdict::Success);
                 if bad {
@@ -132,7 +132,6 @@ impl Model {
 
     fn close(&mut self, now: Instant) -> Change {
         self.closed_at = now;
-        self.hints.clear();
         self.enter(Phase::Closed { results: Vec::new() });
         Change::Closed
     }

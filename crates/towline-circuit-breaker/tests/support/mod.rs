@@ -1,6 +1,6 @@
 //! A provider in the same process whose answers a test sets.
 
-#![allow(dead_code, missing_docs, reason = "each test binary uses its own part of it")]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test binary uses its own part of it, to fail with")]
 
 use std::{
     io,
