@@ -32,10 +32,10 @@
 //!
 //! - **The budget is paid for by successes** ([`RetryBudget`]). Backoff alone does not end an overload: one that every
 //!   request pays for keeps the load at 1.1 to 1.2 times its normal, and a queue that is full stays full; one that
-//!   successes pay for lets the load fall back at once, and recovers in each run of the published simulations of
-//!   metastable failure.
-//! - **Full jitter**: a wait is drawn between zero and its ceiling, which needs the fewest attempts of all jitters at
-//!   any number of callers (the AWS study of 2015).
+//!   successes pay for lets the load fall back, and recovered in each of ten runs of a published simulation of
+//!   metastable failure in which full jitter alone recovered in none.
+//! - **Full jitter**: a wait is drawn between zero and its ceiling. Where many callers compete, that needs the fewest
+//!   attempts and is done first (the AWS study of 2015, run again).
 //! - **A wait that the provider told is a minimum.** We add chance on top of it and never take from it, so that two
 //!   hundred callers who were told the same do not come back together. A wait beyond our patience is not cut to a
 //!   shorter one, which would only fail again: the answer is handed on at once, for a layer above to try elsewhere.
