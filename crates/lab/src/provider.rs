@@ -18,6 +18,20 @@ pub(crate) type Body = Full<Bytes>;
 /// How long the body of an answer is.
 pub(crate) const ANSWERED: usize = 1024;
 
+/// How long the body of a request is.
+const ASKED: usize = 512;
+
+/// An answer as it comes over the wire: some sixty quotes, and a text that fills it up.
+const COMPLETION: [&str; 2] = [
+    r#"{"id":"chatcmpl-CJ8mJ2vXq0aB4","object":"chat.completion","created":1763700000,"model":"gpt-5-2025-08-07","choices":[{"index":0,"message":{"role":"assistant","content":""#,
+    r#"","refusal":null,"annotations":[]},"finish_reason":"stop"}],"usage":{"prompt_tokens":97,"completion_tokens":84,"total_tokens":181,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default","system_fingerprint":"fp_9e15ccd6a4"}"#,
+];
+
+const QUESTION: [&str; 2] = [
+    r#"{"model":"gpt-5","max_completion_tokens":256,"messages":[{"role":"system","content":"Answer in one sentence."},{"role":"user","content":""#,
+    r#""}]}"#,
+];
+
 /// Answers 200 at once, or the second time that it is asked whether it has finished.
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
@@ -34,7 +48,7 @@ pub(crate) struct Answer {
 
 impl Provider {
     pub(crate) fn new(pends: bool) -> Self {
-        Self { pends, answer: Bytes::from(json(ANSWERED)) }
+        Self { pends, answer: Bytes::from(filled(COMPLETION, ANSWERED)) }
     }
 }
 
@@ -83,12 +97,25 @@ pub(crate) fn request() -> Result<Request<Body>, http::Error> {
         .header("openai-organization", "org-0123456789")
         .header("openai-project", "proj-0123456789")
         .header("x-tenant", "acme");
-    request.body(Full::new(Bytes::from(json(512))))
+    request.body(Full::new(Bytes::from(filled(QUESTION, ASKED))))
 }
 
-/// A JSON document of `length` bytes.
-fn json(length: usize) -> String {
-    let (open, close) = (r#"{"model":"gpt-5","messages":[{"role":"user","content":""#, r#""}]}"#);
-    let filler = length.saturating_sub(open.len() + close.len());
-    [open, &"a".repeat(filler), close].concat()
+/// A document of `length` bytes, with text between its beginning and its end.
+fn filled([begin, end]: [&str; 2], length: usize) -> String {
+    let text = "The quick brown fox jumps over the lazy dog, and \\\"why\\\" is a matter of taste. ".repeat(length / 64);
+    let text = text.get(..length.saturating_sub(begin.len() + end.len())).unwrap_or_default();
+    // An escape that is cut in two would leave the document open.
+    let whole = text.trim_end_matches(['\\', '"']);
+    [begin, whole, &" ".repeat(text.len() - whole.len()), end].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_and_answered_has_the_length_that_is_told() {
+        assert_eq!(filled(COMPLETION, ANSWERED).len(), ANSWERED);
+        assert_eq!(filled(QUESTION, ASKED).len(), ASKED);
+    }
 }
