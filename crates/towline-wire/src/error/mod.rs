@@ -114,3 +114,6 @@ fn hint(report: &Report, head: Option<(&HeaderMap, SystemTime)>) -> Hint {
     let wait = told.retry_after.or(report.retry_info).or(report.wait);
     told.with_retry_after(wait.or_else(|| duration::prose(&report.text)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,7 @@ impl Rule {
         self
     }
 
-    fn matches(&self, report: &Report) -> bool {
+    pub(crate) fn matches(&self, report: &Report) -> bool {
         let unknown = report.status == 0 && self.weight == Weight::Words;
         (self.on.is_empty() || unknown || self.on.contains(&report.status))
             && self.code.is_none_or(|code| report.codes.iter().any(|told| told == code))
