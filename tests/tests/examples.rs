@@ -1,0 +1,71 @@
+//! The examples do what they say: each is run as a newcomer would run it, and its words are read.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
+use std::process::Command;
+
+/// What an example prints. It is built by the cargo that runs this test, from the lock file.
+fn run(example: &str) -> String {
+    let run = Command::new(env!("CARGO")).args(["run", "--quiet", "--locked", "--package", example]).output().unwrap();
+    let printed = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{example} ended with {}:\n{printed}\n{}", run.status, String::from_utf8_lossy(&run.stderr));
+    printed
+}
+
+/// Asserts that `printed` has each of `lines`, in this order.
+fn assert_tells(printed: &str, lines: &[&str]) {
+    let mut rest = printed;
+    for line in lines {
+        let at = rest.find(line);
+        assert!(at.is_some(), "{line:?} is missing, or comes too early, in:\n{printed}");
+        rest = rest.get(at.unwrap() + line.len()..).unwrap();
+    }
+}
+
+#[test]
+fn the_quickstart_rides_through_it_all_over_to_the_second_target_and_back() {
+    let printed = run("quickstart");
+    assert_tells(
+        &printed,
+        &[
+            "primary: attempt 1 failed: the provider limits the rate; retry after 400ms",
+            "primary: attempt 2 failed: the provider is overloaded",
+            "=> 200 OK by primary after 3 attempts",
+            "primary: attempt 1 failed: the connection failed while the request was under way",
+            "=> 200 OK by primary after 2 attempts",
+            "primary: timed out after 500 ms (head)",
+            "primary -> second",
+            "=> 200 OK by second after 2 attempts",
+            "primary: the circuit opens",
+            "primary: the circuit is open, nothing is sent",
+            "=> 200 OK by second",
+            "primary: the circuit lets a probe through",
+            "primary: the circuit closes",
+            "=> 200 OK by primary after 1 attempts: {\"text\":\"hello again from the primary\"}",
+            "0 of them carried the caller's own key",
+        ],
+    );
+}
+
+#[test]
+fn the_reqwest_client_is_answered_by_the_second_with_its_own_model() {
+    assert_tells(&run("reqwest-client"), &["answered with 200 OK by second", "first: overloaded 529", "second: ok 200", "claude-haiku-4-5"]);
+}
+
+#[test]
+fn the_axum_app_refuses_on_one_route_what_failed_on_the_other() {
+    let printed = run("axum-app");
+    assert_tells(
+        &printed,
+        &["POST /v1/messages: 503", "the provider has seen 2 requests", "POST /v1/chat/completions: 503", "the provider has seen 2 requests", "circuit_open"],
+    );
+}
+
+#[test]
+fn the_breaker_alone_sends_nothing_while_it_is_open() {
+    let printed = run("a-la-carte");
+    assert_tells(
+        &printed,
+        &["call 3: 503", "circuit: Open", "call 6: the circuit is open", "the provider has seen 3 requests", "call 7: 200", "circuit: Closed"],
+    );
+}
