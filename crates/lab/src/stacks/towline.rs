@@ -20,6 +20,7 @@ pub(super) fn stacks(provider: &Provider) -> Result<Vec<Stack>, BoxError> {
         Stack::new("towline/limiter", provider, new().layer(limiter()).service(one())),
         Stack::new("towline/timeout", provider, new().layer(TimeoutLayer::attempt()).service(one())),
         Stack::new("towline/fallback, 1 target", provider, new().layer(FallbackLayer::new(targets(1)?)?).service(one())),
+        Stack::new("towline/fallback, 2 targets", provider, new().layer(FallbackLayer::new(targets(2)?)?).service(one())),
         Stack::new("towline/fallback, 4 targets", provider, new().layer(FallbackLayer::new(targets(4)?)?).service(one())),
         Stack::new(
             "towline/five",
