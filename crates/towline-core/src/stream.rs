@@ -144,6 +144,7 @@ impl StreamHandle {
     }
 
     /// Writes down how it ended. The first word counts; `false` if there was one.
+    #[allow(clippy::must_use_candidate, reason = "most do not care who was first")]
     pub fn settle(&self, end: StreamEnd) -> bool {
         let mut told = self.0.told.lock();
         let first = told.end.is_none();
