@@ -144,8 +144,11 @@ pub(super) fn read(name: &[u8], data: &[u8], status: Option<u16>) -> Progress {
     if data == b"[DONE]" {
         return Progress { ends: true, ..Progress::new(Step::Terminal) };
     }
-    // Checked once as a whole, which is cheaper than string by string.
-    let head = std::str::from_utf8(data).ok().and_then(|text| serde_json::from_str::<Head<'_>>(text).ok());
+    // UTF-8 is checked once as a whole, which is cheaper than string by string. A list would pass for the head's fields in order.
+    let head = std::str::from_utf8(data)
+        .ok()
+        .filter(|text| text.starts_with('{'))
+        .and_then(|text| serde_json::from_str::<Head<'_>>(text).ok());
     let Some(head) = head else { return odd(name, data, status) };
     let kind = text(&head.kind);
     let said =

@@ -300,3 +300,6 @@ impl Progress {
         Self::new(Step::Error(conclude(report, None)))
     }
 }
+
+#[cfg(test)]
+mod tests;
