@@ -18,7 +18,11 @@ async fn a_deadline_that_passes_beneath_says_nothing() {
     for _ in 0..10 {
         assert_eq!(ask(&client).await, "DeadlineExceeded");
     }
-    assert_eq!((provider.sent(), breaker.handle().state(None)), (10, CircuitState::Closed), "it knows of no call and hears of us only");
+    assert_eq!(
+        (provider.sent(), breaker.handle().state(None)),
+        (10, CircuitState::Closed),
+        "it knows of no call and hears of us only"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,7 +36,8 @@ async fn a_hidden_error_opens_it_and_a_spent_quota_does_not() {
     assert!(!is_open(&breaker.handle(), None));
     // An error in a 200, before the stream's first content, and in place of its end.
     let cut = || stream().then(CONTENT);
-    for answer in [status(200).body(HIDDEN), stream().then("event: error\ndata: ").then(HIDDEN).then("\n\n"), cut(), cut(), cut()] {
+    for answer in [status(200).body(HIDDEN), stream().then("event: error\ndata: ").then(HIDDEN).then("\n\n"), cut(), cut(), cut()]
+    {
         assert!(!is_open(&breaker.handle(), None));
         provider.now("-", answer);
         ask(&client).await;

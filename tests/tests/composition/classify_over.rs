@@ -63,7 +63,7 @@ async fn a_refusal_of_the_limiter_passes_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silence_within_what_is_read_becomes_the_verdict() {
-    let provider = Provider::new([status(200).body("").pause(MINUTE), status(503).pause(MINUTE), silence()]);
+    let provider = Provider::new([status(200).bodiless().pause(MINUTE), status(503).pause(MINUTE), silence()]);
     let limits = TimeoutLayer::new().head(5 * SECOND).unwrap().idle(SECOND).unwrap();
     let client = classify().layer(limits.layer(provider.transport()));
     let answer = head(&client).await.unwrap();

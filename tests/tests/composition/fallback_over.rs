@@ -21,8 +21,7 @@ async fn each_target_is_a_call_with_a_deadline_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hidden_error_moves_on_and_a_prompt_that_is_too_long_stays() {
-    const TOO_LONG: &str =
-        r#"{"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
+    const TOO_LONG: &str = r#"{"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
     let pinged = stream().then(PING).then("data: {\"error\":{\"message\":\"down\",\"type\":\"server_error\"}}\n\n");
     let provider = Provider::new([status(200).body(HIDDEN), status(200), pinged, status(200), status(400).body(TOO_LONG)]);
     let client = fallback().layer(ClassifyLayer::new().layer(provider.transport()));

@@ -22,7 +22,8 @@ use towline_tests::Body;
 /// An error in the shape of a success.
 pub const HIDDEN: &str = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
 /// A 429 whose body tells that waiting is of no use.
-pub const SPENT: &str = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+pub const SPENT: &str =
+    r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
 /// An event with content, and the one that ends a stream.
 pub const CONTENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 pub const DONE: &str = "data: [DONE]\n\n";
@@ -83,7 +84,12 @@ impl Answer {
 
     /// Another body than `{}`.
     pub fn body(self, body: &'static str) -> Self {
-        self.with(|_, pieces| *pieces = vec![Piece::Data(body)])
+        self.bodiless().then(body)
+    }
+
+    /// No body, unless more is said.
+    pub fn bodiless(self) -> Self {
+        self.with(|_, pieces| pieces.clear())
     }
 
     /// More of the body.
@@ -111,7 +117,8 @@ impl Answer {
             What::Hang => std::future::pending().await,
             What::Refuse => Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
             What::Response { status, headers, pieces } => {
-                let response = headers.into_iter().fold(Response::builder().status(status), |r, (name, value)| r.header(name, value));
+                let response =
+                    headers.into_iter().fold(Response::builder().status(status), |r, (name, value)| r.header(name, value));
                 Ok(response.body(body(&pieces))?)
             }
         }
@@ -166,8 +173,13 @@ struct Script {
 impl Provider {
     /// One that gives these answers, one a request and in this order, then 200s.
     pub fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::with_room(8, answers)
+    }
+
+    /// One that has room for so many calls at once.
+    pub fn with_room(room: usize, answers: impl IntoIterator<Item = Answer>) -> Self {
         let upstream = Upstream(Arc::new(Mutex::new(Script { answers: answers.into_iter().collect(), ..Script::default() })));
-        let (probe, report) = Probe::with_limit(upstream.clone(), 8);
+        let (probe, report) = Probe::with_limit(upstream.clone(), room);
         Self { upstream, probe, report }
     }
 

@@ -6,8 +6,8 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 use towline::{
-    Attempt, BoxError, Call, CallLayer, CircuitBreakerHandle, CircuitState, Error, FailureKind, FallbackLayer, Outcome, RateLimitLayer,
-    RetryLayer, Target, TimeoutLayer,
+    Attempt, BoxError, Call, CallLayer, CircuitBreakerHandle, CircuitState, Error, FailureKind, FallbackLayer, Outcome,
+    RateLimitLayer, RetryLayer, Target, TimeoutLayer,
 };
 use towline_tests::{Body, post};
 
