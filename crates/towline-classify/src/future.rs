@@ -84,20 +84,20 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Head { head } => {
                     let response = ready!(head.poll(cx)).map_err(|error| Error::from(error.into()))?;
-                    let plan = this.config.plan(&response, *this.asked);
+                    let plan = this.config.plan(&response, this.asked);
                     let (parts, body) = response.map(whole).into_parts();
                     match plan {
                         Plan::Pass => return Poll::Ready(Ok(this.config.hand_on(parts, ClassifiedBody::passthrough(body)))),
                         Plan::Look => State::Look { answer: Some((parts, body)) },
                         Plan::Read => State::read(parts, this.config.reader(body)),
-                        Plan::Hold => State::Hold { hold: Some(Box::new(this.config.hold(parts, body, *this.asked))) },
+                        Plan::Hold => State::Hold { hold: Some(Box::new(this.config.hold(parts, body, this.asked))) },
                     }
                 }
                 StateProj::Look { answer } => {
                     let Some((_, body)) = answer.as_mut() else { return Poll::Pending };
                     let first = ready!(Pin::new(body).poll_frame(cx));
                     let Some((parts, body)) = answer.take() else { return Poll::Pending };
-                    match this.config.look(parts, body, first, *this.asked) {
+                    match this.config.look(parts, body, first, this.asked) {
                         Looked::Done(response) => return Poll::Ready(Ok(response)),
                         Looked::Suspicious(parts, body) => State::read(parts, body),
                     }
@@ -107,7 +107,7 @@ where
                     let body = ready!(Pin::new(&mut reading.body).poll(cx));
                     // A future that is polled again after its end stays pending.
                     let Some(reading) = read.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(this.config.read(reading.parts, body, *this.asked)));
+                    return Poll::Ready(Ok(this.config.read(reading.parts, body, this.asked)));
                 }
                 StateProj::Hold { hold } => {
                     let Some(holding) = hold.as_mut() else { return Poll::Pending };
@@ -138,18 +138,19 @@ impl Config {
         ReadUpTo::new(body, self.read_bytes, self.read_time)
     }
 
-    fn hold<R: Body>(&self, parts: Parts, body: Whole<R>, asked: Asked) -> Hold<R> {
+    fn hold<R: Body>(&self, parts: Parts, body: Whole<R>, asked: &Asked) -> Hold<R> {
         let watch = Watch::stream(Settings {
             fail_cut: self.fail_cut_streams,
             reject_empty: self.reject_empty,
             usage: self.usage,
             is_answer: asked.dialect.is_some(),
         });
+        let watch = watch.telling(self.observer.clone(), asked.target.clone());
         Hold::new(parts, body, watch, self.hold)
     }
 
     /// Judges a success by the first frame of its body, if that is enough.
-    fn look<R>(&self, mut parts: Parts, body: Whole<R>, first: Polled, asked: Asked) -> Looked<R>
+    fn look<R>(&self, mut parts: Parts, body: Whole<R>, first: Polled, asked: &Asked) -> Looked<R>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
@@ -176,7 +177,7 @@ impl Config {
     }
 
     /// Judges a response by what was read of its body.
-    fn read<R>(&self, mut parts: Parts, body: ReadBody<Whole<R>>, asked: Asked) -> Response<ClassifiedBody<R>>
+    fn read<R>(&self, mut parts: Parts, body: ReadBody<Whole<R>>, asked: &Asked) -> Response<ClassifiedBody<R>>
     where
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,

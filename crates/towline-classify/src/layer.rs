@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::response::Parts;
 use tower_layer::Layer;
-use towline_core::{Failure, Outcome};
+use towline_core::{Failure, Observer, Outcome};
 
 use crate::Classify;
 
@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) hold: HoldLimits,
     pub(crate) fail_cut_streams: bool,
     pub(crate) usage: bool,
+    pub(crate) observer: Observer,
 }
 
 /// How long a stream is held.
@@ -110,6 +111,13 @@ impl ClassifyLayer {
         self.with(|config| config.usage = read)
     }
 
+    /// Who is told how each stream ended ([`StreamEnded`](towline_core::Event::StreamEnded)). Default: nobody.
+    #[must_use]
+    pub fn observer(self, observer: impl Into<Observer>) -> Self {
+        let observer = observer.into();
+        self.with(|config| config.observer = observer)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
@@ -136,6 +144,7 @@ impl Default for Config {
             hold: HoldLimits { events: 64, bytes: 256 * 1024, time: Duration::from_secs(120) },
             fail_cut_streams: true,
             usage: false,
+            observer: Observer::none(),
         }
     }
 }
@@ -152,6 +161,7 @@ impl fmt::Debug for Config {
             .field("hold", &self.hold)
             .field("fail_cut_streams", &self.fail_cut_streams)
             .field("usage", &self.usage)
+            .field("observer", &self.observer)
             .finish()
     }
 }

@@ -5,23 +5,37 @@
 /// It looks for names and values that failures carry, between quotes as JSON has them. In a model's own text they stand
 /// between escaped quotes and are not found. A name whose value is `null`, an empty string or an empty list is no sign.
 pub(crate) fn is_suspicious(data: &[u8]) -> bool {
-    let mut rest = data;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
-        rest = rest.get(at + 1..).unwrap_or_default();
-        if is_sign(rest) {
+    let (blocks, rest) = data.as_chunks::<BLOCK>();
+    let mut at = 0;
+    for block in blocks {
+        if has_quote(block) && has_sign(block, data.get(at..).unwrap_or_default()) {
             return true;
         }
+        at += BLOCK;
     }
-    false
+    has_sign(rest, rest)
+}
+
+/// As many bytes as are looked at together.
+const BLOCK: usize = 32;
+
+/// Text without quotes is the most of an answer. Written so that the compiler compares a block at once.
+fn has_quote(block: &[u8; BLOCK]) -> bool {
+    block.iter().fold(0, |found, byte| found | u8::from(*byte == b'"')) != 0
+}
+
+/// Whether a sign stands after one of the quotes in `block`, with which `data` begins.
+fn has_sign(block: &[u8], data: &[u8]) -> bool {
+    let may_begin = |byte: &u8| matches!(byte, b'b' | b'c' | b'e' | b'f' | b'g' | b'm' | b'r');
+    let pairs = block.iter().zip(data.get(1..).unwrap_or_default());
+    let mut after = pairs.enumerate().filter(|(_, (byte, next))| **byte == b'"' && may_begin(next));
+    after.any(|(at, _)| data.get(at + 1..).is_some_and(is_sign))
 }
 
 /// Whether a piece of a stream is one of an LLM's answer, as far as its first words tell.
 pub(crate) fn is_answer(data: &[u8]) -> bool {
     let signs: [&[u8]; 5] = [b"\"choices\"", b"\"message_start\"", b"\"response.created\"", b"\"candidates\"", b"messageStart"];
-    data.iter().enumerate().any(|(at, byte)| {
-        let rest = || data.get(at..).unwrap_or_default();
-        matches!(byte, b'"' | b'm') && signs.iter().any(|sign| rest().starts_with(sign))
-    })
+    (0..data.len()).filter_map(|at| data.get(at..)).any(|rest| signs.iter().any(|sign| rest.starts_with(sign)))
 }
 
 /// Whether what stands after a quote is a sign of failure.

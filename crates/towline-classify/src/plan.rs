@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
 use http_body::Body;
-use towline_core::{Dialect, Failure, Target};
+use towline_core::{Dialect, Failure, Observer, Target};
 
 use crate::layer::Config;
 
@@ -10,10 +10,12 @@ use crate::layer::Config;
 const AWS: &[u8] = b"application/vnd.amazon.eventstream";
 
 /// What is remembered of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     /// What the target speaks, where that was told.
     pub(crate) dialect: Option<Dialect>,
+    /// The target, if somebody is to be told of it.
+    pub(crate) target: Option<Target>,
     /// The answer to it has a head only.
     head_only: bool,
 }
@@ -41,14 +43,18 @@ enum Content {
 }
 
 impl Asked {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let dialect = Target::of(request.extensions()).and_then(Target::dialect);
-        Self { dialect, head_only: request.method() == Method::HEAD }
+    pub(crate) fn of<B>(request: &Request<B>, observer: &Observer) -> Self {
+        let target = Target::of(request.extensions());
+        Self {
+            dialect: target.and_then(Target::dialect),
+            target: target.filter(|_| observer.is_listening()).cloned(),
+            head_only: request.method() == Method::HEAD,
+        }
     }
 }
 
 impl Config {
-    pub(crate) fn plan<R: Body>(&self, response: &Response<R>, asked: Asked) -> Plan {
+    pub(crate) fn plan<R: Body>(&self, response: &Response<R>, asked: &Asked) -> Plan {
         let status = response.status();
         if !status.is_success() {
             return if is_failure(status) { Plan::Read } else { Plan::Pass };

@@ -37,6 +37,7 @@ const LONGEST: usize = 1024 * 1024;
 
 /// Reads a body as it passes.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it lies in a box already, and the small one is the rare one")]
 pub(crate) enum Reader {
     /// A stream, event by event.
     Stream(StreamReader),

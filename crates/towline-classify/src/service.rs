@@ -11,7 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 use towline_core::{BoxError, Error};
 
-use crate::{ClassifiedBody, ResponseFuture, layer::Config};
+use crate::{ClassifiedBody, ResponseFuture, layer::Config, plan::Asked};
 
 /// The service that [`ClassifyLayer`](crate::ClassifyLayer) makes.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = crate::plan::Asked::of(&request);
+        let asked = Asked::of(&request, &self.config.observer);
         ResponseFuture::new(self.inner.call(request), Arc::clone(&self.config), asked)
     }
 }

@@ -4,7 +4,7 @@ use std::mem;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use towline_core::{Error, Failure, FailureKind, StreamEnd, StreamHandle};
+use towline_core::{Error, Event, Failure, FailureKind, Observer, StreamEnd, StreamHandle, Target};
 use towline_wire::stream::StreamReader;
 
 use crate::reader::{Gathered, Progress, Reader, Stand};
@@ -15,6 +15,9 @@ pub(crate) struct Watch {
     reader: Reader,
     handle: StreamHandle,
     settings: Settings,
+    /// Who is told of the end.
+    observer: Observer,
+    target: Option<Target>,
     /// How many of the data frames to come were read while they were held.
     held: usize,
     ended: bool,
@@ -48,7 +51,15 @@ impl Watch {
     }
 
     fn new(reader: Reader, settings: Settings) -> Self {
-        Self { reader, handle: StreamHandle::new(Instant::now()), settings, held: 0, ended: false, tail: None }
+        let handle = StreamHandle::new(Instant::now());
+        let observer = Observer::none();
+        Self { reader, handle, settings, observer, target: None, held: 0, ended: false, tail: None }
+    }
+
+    /// The same watch, telling `observer` of the end.
+    pub(crate) fn telling(mut self, observer: Observer, target: Option<Target>) -> Self {
+        (self.observer, self.target) = (observer, target);
+        self
     }
 
     pub(crate) const fn handle(&self) -> &StreamHandle {
@@ -88,9 +99,9 @@ impl Watch {
             progress.failure.get_or_insert(Failure::new(FailureKind::Malformed));
         }
         if let Some(failure) = &progress.failure {
-            self.handle.settle(StreamEnd::Failed(failure.clone()));
+            self.settle(StreamEnd::Failed(failure.clone()));
         } else if progress.ended {
-            self.handle.settle(StreamEnd::Complete);
+            self.settle(StreamEnd::Complete);
         }
         progress
     }
@@ -103,7 +114,7 @@ impl Watch {
         let progress = self.reader.finish();
         let failure = self.note(progress).failure.or_else(|| {
             let cut = self.handle.end().is_none() && self.may_be_cut();
-            self.handle.settle(if cut { StreamEnd::Cut } else { StreamEnd::Complete });
+            self.settle(if cut { StreamEnd::Cut } else { StreamEnd::Complete });
             cut.then(|| Failure::new(FailureKind::StreamBroken))
         });
         self.tail = failure.clone().filter(|_| self.settings.fail_cut).map(Error::new);
@@ -113,7 +124,7 @@ impl Watch {
     /// The body has failed.
     pub(crate) fn fail(&mut self, error: &Error) {
         self.ended = true;
-        self.handle.settle(StreamEnd::Failed(error.failure().clone()));
+        self.settle(StreamEnd::Failed(error.failure().clone()));
     }
 
     /// The error with which the body of a cut stream ends, once.
@@ -124,6 +135,15 @@ impl Watch {
     /// Whether an end of the body here would be one, so that no error of ours is to come.
     pub(crate) fn may_end(&self) -> bool {
         if self.ended { self.tail.is_none() } else { !self.settings.fail_cut || self.reader.stand() == Stand::Whole }
+    }
+
+    fn settle(&self, end: StreamEnd) {
+        let told = self.observer.is_listening().then(|| end.clone());
+        if self.handle.settle(end)
+            && let Some(end) = &told
+        {
+            self.observer.tell(&Event::StreamEnded { target: self.target.as_ref(), end });
+        }
     }
 
     fn may_be_cut(&self) -> bool {
@@ -139,6 +159,6 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // Who has all that the model had to say may leave before the last event.
         let done = self.reader.stand() == Stand::Whole;
-        self.handle.settle(if done { StreamEnd::Complete } else { StreamEnd::Dropped });
+        self.settle(if done { StreamEnd::Complete } else { StreamEnd::Dropped });
     }
 }

@@ -1,5 +1,7 @@
 //! How it keeps tower's contract with the service beneath, when it is polled, and what it gives back when it is dropped.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::{convert::Infallible, time::Duration};

@@ -12,10 +12,8 @@ use towline_core::{Failure, FailureKind, Outcome, RetryVerdict, Scope, StreamEnd
 
 async fn failure(status: u16, headers: &[(&str, &str)], body: &str) -> Failure {
     let answer = classify(&ClassifyLayer::new(), response(status, headers, Script::new([data(body)]))).await;
-    match answer.extensions().get() {
-        Some(Outcome::Failure(failure)) => failure.clone(),
-        _ => panic!("{status} {body} is no failure"),
-    }
+    assert!(answer.extensions().get::<Outcome>().is_some(), "{status} {body} is no failure");
+    Outcome::of_response(&answer).into_failure().unwrap_or(Failure::new(FailureKind::Unknown))
 }
 
 async fn stream(steps: &[Step]) -> Response<ClassifiedBody<Script>> {

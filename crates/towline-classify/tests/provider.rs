@@ -1,4 +1,5 @@
 //! Over real sockets.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
@@ -16,13 +17,13 @@ use towline_classify::{ClassifiedBody, Classify, ClassifyLayer};
 use towline_core::{Error, FailureKind, StreamEnd, StreamHandle};
 use towline_testkit::{Gate, MockProvider, Reply, Step};
 
-type Service_ = Classify<Client<HttpConnector, Full<Bytes>>>;
+type Client_ = Classify<Client<HttpConnector, Full<Bytes>>>;
 
-fn client() -> Service_ {
+fn client() -> Client_ {
     ClassifyLayer::new().layer(Client::builder(TokioExecutor::new()).build_http())
 }
 
-async fn ask(service: &mut Service_, provider: &MockProvider) -> Result<Response<ClassifiedBody<Incoming>>, Error> {
+async fn ask(service: &mut Client_, provider: &MockProvider) -> Result<Response<ClassifiedBody<Incoming>>, Error> {
     let request = Request::post(provider.url("/v1/chat/completions")).body(Full::from("{}")).unwrap();
     service.ready().await?.call(request).await
 }

@@ -1,9 +1,12 @@
 //! Streams: what is held, for how long, what an error makes of them, and what their handle tells.
 
+#![allow(clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use std::{
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -11,10 +14,11 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
+use parking_lot::Mutex;
 use support::{Script, Seen, Step, classify, data, read_all, response, told};
 use tokio::time::Instant;
 use towline_classify::{ClassifiedBody, ClassifyLayer};
-use towline_core::{FailureKind, Outcome, StreamEnd, StreamHandle};
+use towline_core::{Event, FailureKind, Observe, Outcome, StreamEnd, StreamHandle, Target};
 
 const ROLE: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
@@ -230,4 +234,108 @@ async fn events_split_at_any_byte_are_read_the_same() {
         assert_eq!(read_all(answer.into_body()), Seen::of(&steps));
         assert_eq!((handle.content_events(), handle.end()), (1, Some(StreamEnd::Complete)), "split at {at}");
     }
+}
+
+const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\n";
+
+#[tokio::test]
+async fn usage_is_told_where_it_is_asked_for() {
+    for (layer, expected) in [(ClassifyLayer::new(), None), (ClassifyLayer::new().usage(true), Some((Some(9), Some(2))))] {
+        let answer = classify(&layer, stream(Script::new([data(TEXT), data(FINISH), data(USAGE), data(DONE)]))).await;
+        let handle = handle(&answer);
+        assert_eq!(handle.usage(), None);
+        read_all(answer.into_body());
+        assert_eq!(handle.usage().map(|usage| (usage.input_tokens, usage.output_tokens)), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_of_a_whole_answer_is_read_as_it_passes() {
+    let text = r#"{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":9,"completion_tokens":2}}"#;
+    let layer = ClassifyLayer::new().usage(true);
+    for cuts in [vec![text.len()], vec![1, 40, 60]] {
+        for sized in [false, true] {
+            let mut rest = text;
+            let mut steps = Vec::new();
+            for cut in &cuts {
+                let (piece, left) = rest.split_at((*cut).min(rest.len()));
+                (rest, steps) = (left, [steps, vec![data(piece), Step::Pending]].concat());
+            }
+            steps.push(data(rest));
+            let script = Script::new(steps);
+            let answer = classify(&layer, response(200, &[], if sized { script.sized() } else { script })).await;
+            let handle = handle(&answer);
+            assert_eq!(read_all(answer.into_body()).data, text.as_bytes());
+            assert_eq!(handle.usage().and_then(|usage| usage.output_tokens), Some(2));
+            assert_eq!(handle.end(), Some(StreamEnd::Complete));
+        }
+    }
+    let stalled = classify(&layer, response(200, &[], Script::new([data("{"), Step::Stall]))).await;
+    let handle = handle(&stalled);
+    drop(stalled);
+    assert_eq!((handle.end(), handle.usage()), (Some(StreamEnd::Dropped), None));
+}
+
+#[tokio::test]
+async fn an_empty_stream_is_refused_only_where_that_is_asked_for() {
+    for (layer, expected) in
+        [(ClassifyLayer::new(), None), (ClassifyLayer::new().reject_empty(true), Some(FailureKind::Malformed))]
+    {
+        let answer = classify(&layer, stream(Script::new([data(ROLE), data(FINISH), data(DONE)]))).await;
+        assert_eq!(told(&answer), expected);
+        assert_eq!(read_all(answer.into_body()).error, None, "it came to its end");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_no_known_dialect_is_held_and_handed_on_but_not_judged() {
+    let steps = [
+        data("data: {\"type\":\"speech.audio.delta\",\"audio\":\"UklGR\"}\n\n"),
+        data("data: {\"type\":\"speech.audio.done\"}\n\n"),
+    ];
+    let answer = hold(&steps).await;
+    assert_eq!((told(&answer), handle(&answer).end()), (None, Some(StreamEnd::Complete)));
+    assert_eq!(read_all(answer.into_body()), Seen::of(&steps));
+}
+
+#[tokio::test]
+async fn events_that_are_no_json_are_passed_over() {
+    let steps = [data("data: {\"choices\":[{\"del\n\n"), data(TEXT), data("data: }{\n\n"), data(TEXT), data(FINISH)];
+    let answer = hold(&steps).await;
+    let handle = handle(&answer);
+    assert_eq!(read_all(answer.into_body()), Seen::of(&steps));
+    assert_eq!((handle.content_events(), handle.end()), (2, Some(StreamEnd::Complete)));
+}
+
+/// Writes down how streams ended.
+#[derive(Default)]
+struct Ends(Mutex<Vec<(Option<String>, StreamEnd)>>);
+
+impl Observe for Ends {
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::StreamEnded { target, end } = event {
+            self.0.lock().push((target.map(|target| target.name().to_owned()), (*end).clone()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_once_how_each_stream_ended() {
+    let ends = Arc::new(Ends::default());
+    let layer = ClassifyLayer::new().observer(Arc::clone(&ends));
+    for steps in [
+        vec![data(TEXT), data(FINISH), data(DONE)],
+        vec![data(TEXT)],
+        vec![data(TEXT), data(ERROR), data(DONE)],
+        vec![data(ROLE)],
+    ] {
+        read_all(classify(&layer, stream(Script::new(steps))).await.into_body());
+    }
+    let mut asked = support::request();
+    asked.extensions_mut().insert(Target::new("t", "http://provider.test").unwrap());
+    drop(support::classify_for(&layer, asked, stream(Script::new([data(TEXT)]))).await);
+    let told = ends.0.lock();
+    let (targets, ends): (Vec<_>, Vec<_>) = told.iter().map(|(target, end)| (target.as_deref(), end)).unzip();
+    assert_eq!(targets, [None, None, None, None, Some("t")]);
+    assert!(matches!(ends[..], [StreamEnd::Complete, StreamEnd::Cut, StreamEnd::Failed(_), StreamEnd::Cut, StreamEnd::Dropped]));
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Failure, Phase, Target};
+use crate::{Failure, Phase, StreamEnd, Target};
 
 /// Is told at each decision point of each layer that it was given to.
 ///
@@ -103,6 +103,13 @@ pub enum Event<'a> {
         /// Why the former failed.
         failure: &'a Failure,
     },
+    /// A streamed answer has ended, or its reader has left (told by classify).
+    StreamEnded {
+        /// Where it came from.
+        target: Option<&'a Target>,
+        /// How.
+        end: &'a StreamEnd,
+    },
     /// No target could answer.
     FallbackExhausted {
         /// How many were tried.
@@ -145,6 +152,12 @@ impl Observer {
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
+    }
+
+    /// Whether anybody listens; where telling would cost something, ask first.
+    #[must_use]
+    pub const fn is_listening(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Tells whoever listens.
