@@ -49,7 +49,10 @@ fn the_quickstart_rides_through_it_all_over_to_the_second_target_and_back() {
 
 #[test]
 fn the_reqwest_client_is_answered_by_the_second_with_its_own_model() {
-    assert_tells(&run("reqwest-client"), &["answered with 200 OK by second", "first: overloaded 529", "second: ok 200", "claude-haiku-4-5"]);
+    assert_tells(
+        &run("reqwest-client"),
+        &["answered with 200 OK by second", "first: overloaded 529", "second: ok 200", "claude-haiku-4-5"],
+    );
 }
 
 #[test]
@@ -57,7 +60,13 @@ fn the_axum_app_refuses_on_one_route_what_failed_on_the_other() {
     let printed = run("axum-app");
     assert_tells(
         &printed,
-        &["POST /v1/messages: 503", "the provider has seen 2 requests", "POST /v1/chat/completions: 503", "the provider has seen 2 requests", "circuit_open"],
+        &[
+            "POST /v1/messages: 503",
+            "the provider has seen 2 requests",
+            "POST /v1/chat/completions: 503",
+            "the provider has seen 2 requests",
+            "circuit_open",
+        ],
     );
 }
 
@@ -66,6 +75,13 @@ fn the_breaker_alone_sends_nothing_while_it_is_open() {
     let printed = run("a-la-carte");
     assert_tells(
         &printed,
-        &["call 3: 503", "circuit: Open", "call 6: the circuit is open", "the provider has seen 3 requests", "call 7: 200", "circuit: Closed"],
+        &[
+            "call 3: 503",
+            "circuit: Open",
+            "call 6: the circuit is open",
+            "the provider has seen 3 requests",
+            "call 7: 200",
+            "circuit: Closed",
+        ],
     );
 }

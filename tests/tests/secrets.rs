@@ -20,7 +20,16 @@ const KEYS: [&str; 4] = ["secret-of-a", "secret-of-b", "secret-of-c", "secret-of
 
 /// A request that carries the caller's credentials in every way that is known.
 fn leaky() -> Request<Body> {
-    let names = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "openai-organization", "openai-project", "proxy-authorization"];
+    let names = [
+        "authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "cookie",
+        "openai-organization",
+        "openai-project",
+        "proxy-authorization",
+    ];
     let mut request = Request::post(format!("/v1/messages?key={CALLERS}&alt=sse&access_token={CALLERS}"));
     for name in names {
         request = request.header(name, CALLERS);
@@ -54,7 +63,8 @@ async fn providers(replies: impl Fn() -> Vec<Reply>) -> Vec<MockProvider> {
 
 /// All that a provider received, as it was sent.
 fn all_of(received: &Received) -> String {
-    let headers: String = received.headers.iter().map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))).collect();
+    let headers: String =
+        received.headers.iter().map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))).collect();
     format!("{} {}\n{headers}\n{}", received.method, received.uri, received.text())
 }
 
@@ -93,7 +103,11 @@ async fn each_target_gets_its_own_credential_and_nobody_elses_also_after_retries
         assert_eq!(status, 500);
         assert_shows_none(&shown);
     }
-    assert!(providers.iter().all(|provider| provider.hits() >= 3), "{:?}", providers.iter().map(MockProvider::hits).collect::<Vec<_>>());
+    assert!(
+        providers.iter().all(|provider| provider.hits() >= 3),
+        "{:?}",
+        providers.iter().map(MockProvider::hits).collect::<Vec<_>>()
+    );
     assert_only_its_own(&providers);
 }
 
@@ -162,8 +176,8 @@ async fn no_error_and_no_log_line_shows_a_credential() {
 
 #[tokio::test]
 async fn an_error_at_axums_edge_shows_no_credential() {
-    use towline::axum::EdgeLayer;
     use tower_layer::Layer;
+    use towline::axum::EdgeLayer;
 
     let refused = MockProvider::refused().unwrap();
     let target = Target::new("a", refused.url("")).unwrap().with_credential(Credential::query("key", KEYS[0]).unwrap());

@@ -320,7 +320,11 @@ impl fmt::Display for Failure {
         f.write_str(what)?;
         match self.hint.retry_after {
             // To the millisecond, rounded up: nobody reads nanoseconds, and too early is the one mistake.
-            Some(after) => write!(f, "; retry after {:?}", Duration::from_millis(u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))),
+            Some(after) => write!(
+                f,
+                "; retry after {:?}",
+                Duration::from_millis(u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+            ),
             None => Ok(()),
         }
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use towline_core::{BoxError, Error};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+use towline_core::{BoxError, Error};
 
 /// A response's body of whatever make: `Unpin`, `Send`, with one error type.
 pub type Body = UnsyncBoxBody<Bytes, Error>;
@@ -35,6 +35,7 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let service = service.map_response(|response: Response<R>| response.map(|body| body.map_err(|e| Error::from_body(e)).boxed_unsync()));
+    let service =
+        service.map_response(|response: Response<R>| response.map(|body| body.map_err(|e| Error::from_body(e)).boxed_unsync()));
     BoxCloneSyncService::new(service.map_err(|error: S::Error| Error::from(error.into())))
 }

@@ -25,8 +25,8 @@ pub use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerHandle, CircuitB
 #[cfg(feature = "classify")]
 pub use towline_classify::{Classify, ClassifyLayer};
 pub use towline_core::{
-    Attempt, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint, InvalidConfig, Jitter, Observe, Observer,
-    Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, Target, body, for_body,
+    Attempt, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint, InvalidConfig, Jitter,
+    Observe, Observer, Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, Target, body, for_body,
 };
 #[cfg(feature = "fallback")]
 pub use towline_fallback::{Fallback, FallbackLayer};

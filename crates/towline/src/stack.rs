@@ -1,5 +1,6 @@
 //! The layers in the documented order.
 
+use tower_layer::Layer;
 use towline_call::{CallLayer, CallService};
 use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use towline_classify::{Classify, ClassifyLayer};
@@ -8,7 +9,6 @@ use towline_fallback::{Fallback, FallbackLayer};
 use towline_rate_limit::{RateLimit, RateLimitLayer};
 use towline_retry::{Retry, RetryLayer};
 use towline_timeout::{Timeout, TimeoutLayer};
-use tower_layer::Layer;
 
 /// The service that [`Stack::build`] makes: every layer, outermost first.
 pub type StackService<S> = CallService<Timeout<Fallback<Retry<CircuitBreaker<RateLimit<Timeout<Classify<S>>>>>>>>;

@@ -31,17 +31,29 @@ impl Observe for TracingObserver {
             Event::RetryStopped { target, attempts, reason, failure } => {
                 info!(target: "towline", at = name(target), attempts, ?reason, kind = failure.kind.name(), "no further attempt");
             }
-            Event::CircuitOpened { target, retry_after } => warn!(target: "towline", at = name(target), ?retry_after, "the circuit opened"),
+            Event::CircuitOpened { target, retry_after } => {
+                warn!(target: "towline", at = name(target), ?retry_after, "the circuit opened")
+            }
             Event::CircuitHalfOpened { target } => info!(target: "towline", at = name(target), "the circuit is half-open"),
             Event::CircuitClosed { target } => info!(target: "towline", at = name(target), "the circuit closed"),
-            Event::CircuitRejected { target, retry_after } => debug!(target: "towline", at = name(target), ?retry_after, "refused by an open circuit"),
-            Event::LimitWaiting { target, wait } => debug!(target: "towline", at = name(target), ?wait, "waiting for the rate limit"),
-            Event::LimitRejected { target, retry_after } => warn!(target: "towline", at = name(target), ?retry_after, "refused by the rate limit"),
-            Event::TimedOut { target, phase, limit } => warn!(target: "towline", at = name(target), phase = phase.name(), ?limit, "timed out"),
+            Event::CircuitRejected { target, retry_after } => {
+                debug!(target: "towline", at = name(target), ?retry_after, "refused by an open circuit")
+            }
+            Event::LimitWaiting { target, wait } => {
+                debug!(target: "towline", at = name(target), ?wait, "waiting for the rate limit")
+            }
+            Event::LimitRejected { target, retry_after } => {
+                warn!(target: "towline", at = name(target), ?retry_after, "refused by the rate limit")
+            }
+            Event::TimedOut { target, phase, limit } => {
+                warn!(target: "towline", at = name(target), phase = phase.name(), ?limit, "timed out")
+            }
             Event::FallbackMoved { from, to, failure } => {
                 info!(target: "towline", from = from.name(), to = to.name(), kind = failure.kind.name(), "moving on");
             }
-            Event::FallbackExhausted { tried, failure } => warn!(target: "towline", tried, kind = failure.kind.name(), "no target answered"),
+            Event::FallbackExhausted { tried, failure } => {
+                warn!(target: "towline", tried, kind = failure.kind.name(), "no target answered")
+            }
             _ => debug!(target: "towline", ?event, "decided"),
         }
     }

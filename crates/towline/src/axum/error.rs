@@ -50,7 +50,9 @@ fn envelope(error: &Error, status: StatusCode, dialect: Option<Dialect>) -> Valu
     let (message, code) = (error.to_string(), error.kind().name());
     match dialect {
         Some(Dialect::Anthropic) => json!({ "type": "error", "error": { "type": anthropic_type(status), "message": message } }),
-        Some(Dialect::Gemini) => json!({ "error": { "code": status.as_u16(), "message": message, "status": google_status(status) } }),
+        Some(Dialect::Gemini) => {
+            json!({ "error": { "code": status.as_u16(), "message": message, "status": google_status(status) } })
+        }
         Some(Dialect::Bedrock) => json!({ "message": message }),
         _ => json!({ "error": { "message": message, "type": openai_type(status), "param": null, "code": code } }),
     }
