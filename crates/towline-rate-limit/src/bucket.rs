@@ -19,8 +19,9 @@ pub(crate) struct Rate {
 
 /// A bucket of tokens that fills steadily and is full at the start.
 ///
-/// It counts in units that are small enough for every rate to be a whole number of them per nanosecond, so that nothing is rounded and
-/// nothing drifts. What it holds is told by what it lacks: `missing` is zero when it is full, and above the capacity when it is in debt.
+/// It counts in units that are small enough for every rate to be a whole number of them per nanosecond, so that nothing
+/// is rounded and nothing drifts. What it holds is told by what it lacks: `missing` is zero when it is full, and above
+/// the capacity when it is in debt.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     rate: Rate,
@@ -95,8 +96,9 @@ impl Bucket {
 
     /// Gives a charge back: from now on all is as if it had never been made.
     ///
-    /// That may be less than what was charged. A bucket that was full again in between would have been full without the charge as well,
-    /// and what would have come in then would have run over; to give that back would let more pass than the limit allows.
+    /// That may be less than what was charged. A bucket that was full again in between would have been full without the
+    /// charge as well, and what would have come in then would have run over; to give that back would let more pass than
+    /// the limit allows.
     pub(crate) fn refund(&mut self, now: Instant, charge: &Charge) {
         self.fill(now);
         self.lows.note(self.charges, self.missing);

@@ -19,7 +19,8 @@ use crate::{
 pin_project! {
     /// The response of a [`RateLimit`](crate::RateLimit).
     ///
-    /// Dropped in line it frees its place; dropped before the request was sent it gives back what the request was charged.
+    /// Dropped in line it frees its place; dropped before the request was sent it gives back what the request was
+    /// charged.
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
@@ -76,7 +77,10 @@ where
                         *this.reservation = Some(reservation);
                         Stage::Readying
                     }
-                    Err(error) => Stage::Refused { error: Some(error) },
+                    Err(error) => {
+                        *this.waiting = None;
+                        Stage::Refused { error: Some(error) }
+                    }
                 },
                 StageProj::Readying => {
                     let Some((inner, _)) = this.waiting else { return Poll::Pending };
@@ -110,7 +114,7 @@ fn settle(error: &Error, reservation: Reservation) {
     use FailureKind as K;
     match error.kind() {
         K::Connect | K::Timeout(Phase::Connect) | K::CircuitOpen | K::LimitedLocally | K::Untranslatable => {
-            reservation.never_sent()
+            reservation.never_sent();
         }
         _ => drop(reservation),
     }

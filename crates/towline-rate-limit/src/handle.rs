@@ -17,10 +17,11 @@ impl RateLimitHandle {
         Self { limits }
     }
 
-    /// How many requests could pass to a target at once, by its name; `None` is the limit of all requests without a target.
+    /// How many requests could pass to a target at once, by its name; `None` is the limit of all requests without a
+    /// target.
     ///
-    /// None while somebody waits. A target that was never heard of, or not for so long that it has been forgotten, has all
-    /// of its burst; an unlimited layer has `u32::MAX`.
+    /// None while somebody waits. A target that was never heard of, or not for so long that it has been forgotten, has
+    /// all of its burst; an unlimited layer has `u32::MAX`.
     #[must_use]
     pub fn available(&self, target: Option<&str>) -> u32 {
         let Some(limits) = &self.limits else { return u32::MAX };

@@ -12,8 +12,8 @@ use crate::{
 
 /// Keeps a service within a rate, one for each [`Target`](towline_core::Target). See the [crate's page](crate).
 ///
-/// Clones, and all services that they are layered on, share their limits. Configure it first: each of the configuring methods
-/// returns a layer with limits of its own.
+/// Clones, and all services that they are layered on, share their limits. Configure it first: each of the configuring
+/// methods returns a layer with limits of its own.
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer {
     limits: Option<Arc<Limits>>,
@@ -26,13 +26,15 @@ impl RateLimitLayer {
         Self::from_settings(Settings::requests_per_minute(n))
     }
 
-    /// A layer that lets everything pass: calls go to the service beneath as they are. Settings change nothing about it.
+    /// A layer that lets everything pass: calls go to the service beneath as they are. Settings change nothing about
+    /// it.
     #[must_use]
     pub const fn unlimited() -> Self {
         Self { limits: None }
     }
 
-    /// The share of the limit that is used, in thousandths. Default: 0.95, since the provider's clock and ours never agree quite.
+    /// The share of the limit that is used, to the thousandth. Default: 0.95, since the provider's clock and ours never
+    /// agree quite.
     ///
     /// # Errors
     ///
@@ -47,8 +49,8 @@ impl RateLimitLayer {
 
     /// How many requests may pass at once after a pause. Default: those of one second, at least one.
     ///
-    /// In any minute at most those of a minute and `n` more pass. A provider that counts by the second, as Azure does, wants it small; one
-    /// that counts by the minute suffers what the [crate's page](crate#how-much-passes) tells.
+    /// In any minute at most those of a minute and `n` more pass. A provider that counts by the second, as Azure does,
+    /// wants it small; one that counts by the minute suffers what the [crate's page](crate#how-much-passes) tells.
     #[must_use]
     pub fn burst(self, n: NonZeroU32) -> Self {
         self.with(|settings| settings.burst = Some(n))
@@ -60,7 +62,8 @@ impl RateLimitLayer {
         self.with(|settings| settings.bounds.max_wait = max_wait)
     }
 
-    /// How many may wait for one target. Whoever comes when there are as many is refused at once. Default: 1000; with 0 nobody waits.
+    /// How many may wait for one target. Whoever comes when there are as many is refused at once. Default: 1000; with 0
+    /// nobody waits.
     #[must_use]
     pub fn queue(self, n: usize) -> Self {
         self.with(|settings| settings.bounds.queue = n)

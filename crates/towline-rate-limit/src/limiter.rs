@@ -80,11 +80,11 @@ impl Limiter {
     /// Admits a request, gives it a place in line, or refuses it. `deadline` is asked only if there is a wait.
     pub(crate) fn enter(self: Arc<Self>, now: Instant, bounds: Bounds, deadline: impl FnOnce() -> Option<Instant>) -> Entry {
         let mut books = self.books.lock();
-        if books.waiting == 0 {
-            if let Ok(charge) = books.bucket.reserve(now, COST) {
-                drop(books);
-                return Entry::Admitted(Reservation { limiter: self, charge, sent: false });
-            }
+        if books.waiting == 0
+            && let Ok(charge) = books.bucket.reserve(now, COST)
+        {
+            drop(books);
+            return Entry::Admitted(Reservation { limiter: self, charge, sent: false });
         }
         let ahead = u64::try_from(books.waiting).unwrap_or(u64::MAX).saturating_mul(COST);
         let wait = books.bucket.wait(now, ahead, COST);
@@ -154,7 +154,8 @@ impl Place {
         }
     }
 
-    /// Takes the token and leaves the line in one step, so that nobody comes in between; or tells how long it still takes.
+    /// Takes the token and leaves the line in one step, so that nobody comes in between; or tells how long it still
+    /// takes.
     fn look(&mut self, now: Instant) -> Result<Result<Charge, Duration>, TooLate> {
         let mut books = self.limiter.books.lock();
         let wait = books.bucket.wait(now, 0, COST);

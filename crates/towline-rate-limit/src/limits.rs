@@ -39,7 +39,8 @@ pub(crate) enum Admission {
     Later(Turn),
 }
 
-/// A limit that nobody has used for so long is as good as new, and forgotten; longer where its bucket takes longer to fill.
+/// A limit that nobody has used for so long is as good as new, and forgotten; longer where its bucket takes longer to
+/// fill.
 const IDLE: Duration = Duration::from_secs(600);
 
 impl Settings {

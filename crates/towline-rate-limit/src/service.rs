@@ -13,9 +13,9 @@ use crate::{ResponseFuture, limits::Limits};
 
 /// A service kept within a rate; made by [`RateLimitLayer`](crate::RateLimitLayer).
 ///
-/// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the inner service, which is
-/// readied inside the call's future once it is the request's turn: whoever waits in line holds no connection and no permit. An
-/// unlimited one is as ready as the service beneath and calls that itself.
+/// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the
+/// inner service, which is readied inside the call's future once it is the request's turn: whoever waits in line holds
+/// no connection and no permit. An unlimited one is as ready as the service beneath and calls that itself.
 #[derive(Clone, Debug)]
 pub struct RateLimit<S> {
     inner: S,

@@ -2,9 +2,12 @@
 
 mod common;
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
-use common::{to, whole};
+use common::{burst, to, whole};
 use http::{Request, Response};
 use tower::{Layer, Service};
 use towline_core::BoxError;
@@ -40,6 +43,22 @@ fn allocations(layer: &RateLimitLayer, request: impl Fn() -> Request<usize>) -> 
     let counted = allocation_counter::measure(|| requests.into_iter().for_each(&mut call));
     // The requests are freed within, which the count of allocations does not see.
     counted.count_total
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_allocates_once() {
+    let mut service = whole(60).burst(burst(1)).layer(Ready);
+    service.call(Request::new(0)).await.unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiting = [None, None];
+    // The first one becomes the head of the line and sets a timer, the second stands behind it.
+    for place in &mut waiting {
+        let request = Request::new(0);
+        let counted = allocation_counter::measure(|| {
+            assert!(Pin::new(place.insert(service.call(request))).poll(&mut cx).is_pending());
+        });
+        assert_eq!(counted.count_total, 1);
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Service<Request<usize>> for Beneath {
         if !notes.admitted.contains(&polling) {
             notes.admitted.push(polling);
         }
-        if polling % 2 == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if polling.is_multiple_of(2) { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn call(&mut self, _: Request<usize>) -> Self::Future {
@@ -60,7 +60,7 @@ type Waiting = (usize, Spawn<ResponseFuture<Beneath, usize>>);
 /// Calls, polls, drops and lets time pass at random until `drops` futures have been dropped, all of them in the end.
 async fn churn(service: &mut RateLimit<Beneath>, notes: &Arc<Mutex<Notes>>, chance: &Jitter, drops: usize) {
     let mut open: Vec<Waiting> = Vec::new();
-    let below = |n: usize| usize::try_from(chance.up_to(Duration::from_nanos(n as u64 - 1)).as_nanos()).unwrap();
+    let below = |n: usize| chance.up_to(Duration::from_nanos(n as u64 - 1)).subsec_nanos() as usize;
     let poll = |(number, future): &mut Waiting| {
         notes.lock().polling = *number;
         assert!(future.poll().is_pending());

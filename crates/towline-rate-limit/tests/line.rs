@@ -2,19 +2,15 @@
 
 mod common;
 
-use std::{
-    future::pending,
-    num::NonZeroU32,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{future::pending, num::NonZeroU32, sync::Arc, time::Duration};
 
-use common::{Counted, Log, Told, burst, counted, to, whole, within};
+use common::{Log, Told, burst, to, whole, within};
 use http::{Request, Response};
 use tokio::{task::JoinHandle, time::Instant};
 use tower::{Layer, Service, ServiceExt};
 use towline_core::{BoxError, Error, FailureKind, Observer};
 use towline_rate_limit::{RateLimit, RateLimitLayer};
+use towline_testkit::{PollCount, counted};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -27,6 +23,7 @@ async fn crowd(service: &RateLimit<Log>, numbers: std::ops::Range<usize>) -> Vec
     tasks
 }
 
+#[allow(clippy::unwrap_used, reason = "a test that is not refused has failed")]
 fn refusal(result: Result<Response<()>, Error>) -> (FailureKind, Option<Duration>) {
     let failure = result.unwrap_err().failure().clone();
     (failure.kind, failure.hint.retry_after)
@@ -158,14 +155,14 @@ async fn what_comes_back_serves_the_head_of_the_line_at_once() {
     assert!(unready.poll().is_pending());
     assert_eq!(layer.handle().available(None), 0);
     let (next, polls) = counted(service.call(Request::new(0)));
-    let next: JoinHandle<_> = tokio::spawn(next);
+    let next = tokio::spawn(next);
     tokio::time::sleep(ms(5)).await;
     assert_eq!(layer.handle().waiting(None), 1);
     drop((unready, holder));
     let began = Instant::now();
     next.await.unwrap().unwrap();
     assert!(began.elapsed() < ms(2), "a minute it would have been");
-    assert_eq!(polls.load(Ordering::Relaxed), 2);
+    assert_eq!(polls.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +170,7 @@ async fn a_waiter_is_polled_once_for_each_thing_that_happens_to_it() {
     let service = whole(600).burst(burst(1)).layer(Log::new());
     let (tasks, polls): (Vec<_>, Vec<_>) = (0..100)
         .map(|n| {
-            let (future, polls): (Counted<_>, _) = counted(service.clone().oneshot(Request::new(n)));
+            let (future, polls) = counted(service.clone().oneshot(Request::new(n)));
             (tokio::spawn(future), polls)
         })
         .unzip();
@@ -181,7 +178,7 @@ async fn a_waiter_is_polled_once_for_each_thing_that_happens_to_it() {
         task.await.unwrap().unwrap();
     }
     // It joins the line, becomes its head, and finds its token there.
-    let polls: Vec<_> = polls.iter().map(|polls| polls.load(Ordering::Relaxed)).collect();
+    let polls: Vec<_> = polls.iter().map(PollCount::get).collect();
     assert!(polls.iter().all(|polls| *polls <= 3), "{polls:?}");
 }
 

@@ -2,11 +2,16 @@
 
 mod common;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::Poll,
+    time::Duration,
+};
 
 use common::{Log, Unready, burst, to, whole};
 use http::{Request, Response};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{Error, Failure, FailureKind, Phase};
 use towline_rate_limit::RateLimitLayer;
 
@@ -100,4 +105,26 @@ fn a_share_that_makes_no_sense_is_refused_by_name() {
         assert_eq!(whole(60).share(share).unwrap_err().field(), "share", "{share}");
     }
     assert!(whole(60).share(0.001).is_ok() && whole(60).share(1.0).is_ok());
+}
+
+#[test]
+fn threads_neither_lose_nor_make_tokens() {
+    let layer = whole(1).burst(burst(1000)).max_wait(Duration::ZERO);
+    let served = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut service = layer.layer(Log::new());
+                for n in 0..2000 {
+                    // Each second one leaves before it is sent.
+                    let mut future = tokio_test::task::spawn(service.call(Request::new(n)));
+                    if n % 2 == 0 && matches!(future.poll(), Poll::Ready(Ok(_))) {
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(served.into_inner(), 1000);
+    assert_eq!(layer.handle().available(None), 0);
 }

@@ -2,12 +2,14 @@
 
 /// For each charge: the least that the bucket has lacked since.
 ///
-/// Without a charge of `c` the bucket would lack `c` less ever since, but never less than nothing. So what is left to give back is `c` or the
-/// least that it has lacked since then, whichever is smaller. What it lacks grows by charges and shrinks in between, so its
-/// low points lie just before charges, and of those only the ones that no later one undercuts can matter: a list that rises in both columns.
+/// Without a charge of `c` the bucket would lack `c` less ever since, but never less than nothing. So what is left to
+/// give back is `c` or the least that it has lacked since then, whichever is smaller. What it lacks grows by charges
+/// and shrinks in between, so its low points lie just before charges, and of those only the ones that no later one
+/// undercuts can matter: a list that rises in both columns.
 ///
-/// It has room for [`MOST`] entries from the start and never needs more. When it is full, close neighbours are merged at their
-/// lowest value, which can only make a refund smaller: after a burst of a thousand at once, each given back, less than a tenth is lost.
+/// It has room for [`MOST`] entries from the start and never needs more. When it is full, close neighbours are merged
+/// at their lowest value, which can only make a refund smaller: after a burst of a thousand at once, each given back,
+/// less than a tenth is lost.
 #[derive(Debug)]
 pub(super) struct Lows(Vec<Low>);
 
@@ -36,7 +38,8 @@ impl Lows {
         self.0.push(Low { after, missing });
     }
 
-    /// Takes charge number `nth` of `units`, counted from 0, out of the history, and tells how much that gives back now.
+    /// Takes charge number `nth` of `units`, counted from 0, out of the history, and tells how much that gives back
+    /// now.
     ///
     /// The point of now must have been noted before.
     pub(super) fn give_back(&mut self, nth: u64, units: u128) -> u128 {

@@ -44,8 +44,7 @@ impl Model {
             return Ok(());
         }
         let lacking = missing + units.min(self.rate.capacity) - self.rate.capacity;
-        let wait = lacking / self.rate.per_nano + u128::from(lacking % self.rate.per_nano != 0);
-        Err(u64::try_from(wait).unwrap())
+        Err(u64::try_from(lacking.div_ceil(self.rate.per_nano)).unwrap())
     }
 
     /// The most that was charged and kept within any `MINUTE`.
@@ -170,7 +169,7 @@ fn a_charge_that_the_time_has_made_good_is_not_given_back_twice() {
     let mut bucket = Bucket::new(Rate::new(60, 1000, Some(10)), began);
     let charges: Vec<_> = (0..10).map(|_| bucket.reserve(began, 1).unwrap()).collect();
     let full_again = began + Duration::from_secs(10);
-    (0..10).for_each(|_| drop(bucket.reserve(full_again, 1).unwrap()));
+    bucket.reserve(full_again, 10).unwrap();
     charges.iter().for_each(|charge| bucket.refund(full_again, charge));
     assert_eq!(bucket.available(full_again), 0, "it would be 10, and 20 would pass at once, if all came back");
 }

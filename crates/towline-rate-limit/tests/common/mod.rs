@@ -1,15 +1,16 @@
 //! What the tests share: services beneath, calls, and clocks.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file uses its own part, and may panic where a test may"
+)]
 
 use std::{
     convert::Infallible,
     io,
     num::NonZeroU32,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -94,26 +95,6 @@ pub(crate) fn within(left: Duration) -> Request<usize> {
     let mut request = Request::new(0);
     request.extensions_mut().insert(Call::new(Facts::default(), now, Some(now + left)));
     request
-}
-
-/// A future that counts how often it is polled.
-pub(crate) struct Counted<F> {
-    future: Pin<Box<F>>,
-    polls: Arc<AtomicUsize>,
-}
-
-pub(crate) fn counted<F>(future: F) -> (Counted<F>, Arc<AtomicUsize>) {
-    let polls = Arc::<AtomicUsize>::default();
-    (Counted { future: Box::pin(future), polls: Arc::clone(&polls) }, polls)
-}
-
-impl<F: Future> Future for Counted<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.polls.fetch_add(1, Ordering::Relaxed);
-        self.future.as_mut().poll(cx)
-    }
 }
 
 /// Writes down what it is told.
