@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
-use std::process::Command;
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
 
 /// What an example prints. It is built by the cargo that runs this test, from the lock file.
 fn run(example: &str) -> String {
@@ -10,6 +13,17 @@ fn run(example: &str) -> String {
     let printed = String::from_utf8(run.stdout).unwrap();
     assert!(run.status.success(), "{example} ended with {}:\n{printed}\n{}", run.status, String::from_utf8_lossy(&run.stderr));
     printed
+}
+
+/// What an example prints when it is fed `input`.
+fn feed(example: &str, args: &[&str], input: &str) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    let cargo = cargo.args(["run", "--quiet", "--locked", "--package", example, "--"]).args(args);
+    let mut child = cargo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let run = child.wait_with_output().unwrap();
+    assert!(run.status.success(), "{example} ended with {}", run.status);
+    String::from_utf8(run.stdout).unwrap()
 }
 
 /// Asserts that `printed` has each of `lines`, in this order.
@@ -84,4 +98,36 @@ fn the_breaker_alone_sends_nothing_while_it_is_open() {
             "circuit: Closed",
         ],
     );
+}
+
+#[test]
+fn the_stream_whose_first_event_is_an_error_is_asked_for_again_and_comes_whole() {
+    assert_tells(
+        &run("streaming"),
+        &[
+            "the provider is overloaded; attempt 2 in",
+            "Because each one can be understood alone.",
+            "the provider was asked 2 times",
+        ],
+    );
+}
+
+#[test]
+fn classify_tells_failures_and_limits_a_line_each() {
+    let failures = concat!(
+        r#"{"id":"q","status":429,"headers":{},"body":"{\"error\":{\"code\":\"insufficient_quota\"}}"}"#,
+        "\n\n",
+        r#"{"id":"s","phase":"stream","status":200,"body":"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"}"#,
+        "\n",
+    );
+    let told = feed("classify", &[], failures);
+    assert_tells(
+        &told,
+        &[
+            r#""class":"quota_exhausted","fallback":"other_credential","id":"q""#,
+            r#""class":"overloaded","fallback":"any","id":"s""#,
+        ],
+    );
+    let limits = r#"{"id":"l","headers":{"x-ratelimit-limit-requests":"60","x-ratelimit-reset-requests":"1m2s"},"now":"2026-01-01T00:00:00Z"}"#;
+    assert_tells(&feed("classify", &["--limits"], limits), &[r#""limit_requests":60"#, r#""reset_requests_s":62.0"#]);
 }
