@@ -5,7 +5,7 @@ use std::time::Duration;
 use towline_core::decimal_seconds;
 
 /// Words after which a wait is told.
-const LEAD: [&str; 12] = [
+const LEAD: [&str; 14] = [
     "try again in ",
     "try again after ",
     "retry in ",
@@ -18,6 +18,8 @@ const LEAD: [&str; 12] = [
     "available again in ",
     "retrying in ",
     "wait for ",
+    "retry your request after ",
+    "replenished in ",
 ];
 
 /// A duration of the form `1h2m3.5s`: numbers with units from long to short; units are `d`, `h`, `m`, `s`, `ms`, `us`, `ns`.
@@ -55,6 +57,9 @@ fn quoted(text: &str) -> Option<Duration> {
 /// `7m12s`, `1 seconds`, `20 min`, or a bare number of seconds.
 fn spoken(text: &str) -> Option<Duration> {
     let text = text.trim_start_matches("about ").trim_start_matches("at least ");
+    if let Some(wait) = clock(text) {
+        return Some(wait);
+    }
     if let Some((wait, rest)) = leading(text)
         && rest.chars().next().is_none_or(|c| !c.is_ascii_alphanumeric())
     {
@@ -71,6 +76,15 @@ fn spoken(text: &str) -> Option<Duration> {
         _ => return None,
     };
     decimal_seconds(digits)?.checked_mul(scale)
+}
+
+/// `01:23:45`, as API Management writes it.
+fn clock(text: &str) -> Option<Duration> {
+    let end = text.bytes().position(|b| !b.is_ascii_digit() && b != b':').unwrap_or(text.len());
+    let mut parts = text.get(..end)?.split(':').map(|part| part.parse::<u32>().ok());
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    (parts.next().is_none() && minutes < 60 && seconds < 60)
+        .then(|| Duration::from_secs(u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds)))
 }
 
 /// Whether the sentence around `at` begins with an "if".
@@ -145,6 +159,7 @@ mod tests {
         assert_eq!(secs("try again in 20ms."), Some(0.02));
         assert_eq!(secs("error code: 503 - {'estimated_time': 20.0}"), Some(20.0));
         assert_eq!(secs("try again in 2 minutes"), Some(120.0));
+        assert_eq!(secs("quota will be replenished in 01:02:03."), Some(3723.0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod anthropic;
 mod bedrock;
 mod compatible;
+mod general;
 mod google;
 mod openai;
 mod status;
@@ -13,7 +14,7 @@ pub(crate) use status::{by_status, plain};
 
 /// All tables. A proxy may put any provider's error into any envelope, so each table reads each report; what keeps them
 /// apart is that a rule names a provider's own code or sentence.
-pub(crate) const ALL: [&[Rule]; 9] = [
+pub(crate) const ALL: [&[Rule]; 10] = [
     openai::CODES,
     openai::WORDS,
     anthropic::RULES,
@@ -23,4 +24,5 @@ pub(crate) const ALL: [&[Rule]; 9] = [
     compatible::SERVERS,
     compatible::PROXIES,
     compatible::CLASSES,
+    general::RULES,
 ];
