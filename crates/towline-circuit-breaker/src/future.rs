@@ -58,7 +58,10 @@ where
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProj::Readying { inner, request } => match (ready!(inner.poll_ready(cx)), request.take()) {
-                    (Ok(()), Some(request)) => Stage::Calling { future: inner.call(request) },
+                    (Ok(()), Some(request)) => {
+                        this.permit.iter_mut().for_each(Permit::sent);
+                        Stage::Calling { future: inner.call(request) }
+                    }
                     (Ok(()), None) => Stage::Refused { error: None },
                     (Err(error), _) => Stage::Refused { error: Some(failed(error, this.permit.take())) },
                 },
@@ -96,8 +99,8 @@ fn guard<R: Body>(response: Response<R>, permit: Option<Permit>) -> Response<Gua
 
 fn failed(error: impl Into<BoxError>, permit: Option<Permit>) -> Error {
     let error = Error::from(error.into());
-    if let Some(mut permit) = permit {
-        permit.failed(error.failure());
+    if let Some(permit) = permit {
+        permit.ended(error.failure());
     }
     error
 }

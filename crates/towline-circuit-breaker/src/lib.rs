@@ -61,9 +61,11 @@
 //!    `ClassifyLayer` beneath says of the stream;
 //! 3. except that a *probe* that streams succeeds with its first content, or its first bytes without `ClassifyLayer`: a
 //!    stream may last ten minutes, and everybody else would be refused for as long;
-//! 4. a future or body that is dropped: says nothing, unless it was dropped because it took too long. That is so after the
-//!    call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), and for a probe after its own deadline;
-//!    then it is a timeout.
+//! 4. a future or body that is dropped: says nothing, unless the service beneath was called and took too long. That is so
+//!    after the call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), and for a probe after its own
+//!    deadline; then it is a timeout. A layer beneath that answers `DeadlineExceeded` once that deadline has passed is such a
+//!    drop too: else nobody whose deadline comes before the limit of an attempt would ever open a circuit. Time that ran out
+//!    while the service was not ready says nothing about a provider that was never asked.
 //!
 //! # Whose circuit
 //!

@@ -18,6 +18,8 @@ pub(crate) struct Permit {
     /// Taken when it settles.
     ticket: Option<Ticket>,
     began: Instant,
+    /// Whether the service beneath was called: who is blamed for a time that ran out before that is not the provider.
+    sent: bool,
     /// The deadline of the call.
     deadline: Option<Instant>,
     /// What is known of the stream whose end it awaits.
@@ -27,7 +29,12 @@ pub(crate) struct Permit {
 
 impl Permit {
     pub(crate) fn new(line: Arc<Line>, ticket: Ticket, began: Instant, deadline: Option<Instant>) -> Self {
-        Self { line, ticket: Some(ticket), began, deadline, stream: None, settles_early: false }
+        Self { line, ticket: Some(ticket), began, sent: false, deadline, stream: None, settles_early: false }
+    }
+
+    /// The service beneath is called.
+    pub(crate) const fn sent(&mut self) {
+        self.sent = true;
     }
 
     /// The head was a success; now its body has to be one.
@@ -49,8 +56,16 @@ impl Permit {
         }
     }
 
-    pub(crate) fn failed(&mut self, failure: &Failure) {
+    fn failed(&mut self, failure: &Failure) {
         self.settle(self.line.policy().verdict(failure), failure.hint.retry_after);
+    }
+
+    /// There was an error in place of an answer. That a layer beneath has cut the attempt off at the call's deadline is no other thing
+    /// than the drop that would have come in the next moment, which decides.
+    pub(crate) fn ended(mut self, failure: &Failure) {
+        if failure.kind != FailureKind::DeadlineExceeded || !self.is_overdue(Instant::now()) {
+            self.failed(failure);
+        }
     }
 
     fn settle(&mut self, verdict: Verdict, hint: Option<Duration>) {
@@ -70,14 +85,14 @@ impl Permit {
         self.ticket.is_some_and(Ticket::is_probe)
     }
 
-    /// Whether somebody who leaves now leaves because it took too long: the call's deadline has passed, or the age from which
-    /// drops count, or a probe's own time.
+    /// Whether somebody who leaves now leaves because the provider took too long: the call's deadline has passed meanwhile, or the
+    /// age from which drops count, or a probe's own time.
     fn is_overdue(&self, now: Instant) -> bool {
         let policy = self.line.policy();
         let probe = self.is_probe().then_some(policy.rules.probe_deadline);
         let age = now.saturating_duration_since(self.began);
         let too_old = [policy.drops_after, probe].into_iter().flatten().any(|limit| limit <= age);
-        too_old || self.deadline.is_some_and(|deadline| deadline <= now)
+        self.sent && (too_old || self.deadline.is_some_and(|deadline| self.began < deadline && deadline <= now))
     }
 }
 

@@ -7,9 +7,10 @@ mod support;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
-use tower::{Layer, ServiceExt, timeout::Timeout};
+use tower::{Layer, ServiceExt, service_fn, timeout::Timeout};
 use towline_circuit_breaker::CircuitState;
-use towline_core::{Call, Facts, FailureKind};
+use towline_core::{Call, Error, Facts, Failure, FailureKind};
+use towline_testkit::{Probe, ScriptedBody};
 
 use crate::support::{Answer, SECOND, Upstream, ask, half_open, head, layer, request, settle, trip};
 
@@ -161,11 +162,43 @@ async fn d5_a_drop_after_the_calls_deadline_is_a_timeout() {
     let upstream = Upstream::new(Answer::Hang);
     let service = layer.layer(upstream.clone());
     for _ in 0..5 {
-        let (now, mut request) = (Instant::now(), request());
-        request.extensions_mut().insert(Call::new(Facts::default(), now, Some(now + SECOND * 5)));
-        tokio::time::timeout_at(now + SECOND * 5, service.clone().oneshot(request)).await.unwrap_err();
+        tokio::time::timeout(SECOND * 5, service.clone().oneshot(hurried())).await.unwrap_err();
     }
     assert!(matches!(layer.handle().state(None), CircuitState::Open { .. }));
+}
+
+/// A request of a call that ends in five seconds.
+fn hurried() -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let (now, mut request) = (Instant::now(), request());
+    request.extensions_mut().insert(Call::new(Facts::default(), now, Some(now + SECOND * 5)));
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn d5_a_deadline_that_a_layer_beneath_keeps_is_a_timeout_as_well() {
+    for (age, opens) in [(SECOND * 5, true), (SECOND * 4, false)] {
+        let layer = layer();
+        let cut = layer.layer(service_fn(move |_: http::Request<_>| async move {
+            tokio::time::sleep(age).await;
+            Err::<http::Response<ScriptedBody>, _>(Error::new(Failure::new(FailureKind::DeadlineExceeded)))
+        }));
+        for _ in 0..5 {
+            cut.clone().oneshot(hurried()).await.unwrap_err();
+        }
+        assert_eq!(matches!(layer.handle().state(None), CircuitState::Open { .. }), opens, "after {age:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d5_a_provider_that_was_never_asked_is_not_blamed_for_the_deadline() {
+    let layer = layer();
+    let (busy, report) = Probe::new(Upstream::new(Answer::Status(200)));
+    report.set_ready(false);
+    let service = layer.layer(busy);
+    for _ in 0..10 {
+        tokio::time::timeout(SECOND * 5, service.clone().oneshot(hurried())).await.unwrap_err();
+    }
+    assert_eq!((layer.handle().state(None), report.calls()), (CircuitState::Closed, 0));
 }
 
 #[tokio::test(start_paused = true)]
