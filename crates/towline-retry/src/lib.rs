@@ -85,8 +85,8 @@
 //! | budget | for each target: 10 tokens at first, 20 at most, 0.1 for a success, 1 for a retry or 0.35 if throttled with a told wait | [`budget`](RetryLayer::budget), [`without_budget`](RetryLayer::without_budget) |
 //!
 //! A target's budget is forgotten 10 minutes after its last use. Requests without a [`Target`] share one. A retry is
-//! paid for when it is decided upon, gets its price back if it succeeds or is never sent, and a first attempt that
-//! succeeds pays in.
+//! paid for when it is decided upon, gets its price back if it succeeds or is never sent (a breaker or limiter beneath
+//! refused it), and a first attempt that succeeds pays in.
 //!
 //! # What it does not do
 //!

@@ -7,7 +7,8 @@ use http::{Extensions, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 use towline_core::{
-    Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Outcome, StopReason, Target, Withdrawal, body::TryClone,
+    Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Origin, Outcome, StopReason, Target, Withdrawal,
+    body::TryClone,
 };
 
 use crate::{
@@ -77,6 +78,11 @@ impl Progress {
             }
             _ => return Step::Answer(result),
         };
+        if was_refused(&failure)
+            && let Some(paid) = self.paid.take()
+        {
+            paid.succeeded();
+        }
         self.tell(&Event::AttemptFailed { target: self.target.as_ref(), attempt: self.sent, failure: &failure });
         match self.plan(failure, status, kept) {
             Ok(mut next) => {
@@ -202,6 +208,11 @@ impl<B, R: Body> Next<B, R> {
             }
         }
     }
+}
+
+/// Whether a layer beneath refused the attempt, so that it never left and costs nothing. A deadline may have passed on the way.
+fn was_refused(failure: &Failure) -> bool {
+    failure.origin == Origin::Local && failure.kind != FailureKind::DeadlineExceeded
 }
 
 /// Whether a failed response has nothing to come, or was read by `ClassifyLayer`, which leaves no more than its limit

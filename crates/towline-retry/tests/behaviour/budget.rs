@@ -3,10 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
-use towline_core::{RetryBudget, Target};
+use towline_core::{Failure, FailureKind, RetryBudget, Target};
 use towline_retry::RetryLayer;
 
-use crate::support::{Answer, ask, provider, request, status, with_headers};
+use crate::support::{Answer, ask, error, provider, request, status, with_headers};
 
 /// The rules of the budget and of three attempts, said plainly, in fractions of tokens and seconds.
 struct Model {
@@ -128,6 +128,23 @@ async fn services_of_one_layer_and_of_its_clones_share_the_budget() {
         sent.push(log.count());
     }
     assert_eq!(sent, [2, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_a_layer_beneath_refused_costs_nothing() {
+    for (kind, left) in [
+        (FailureKind::CircuitOpen, 10.0),
+        (FailureKind::LimitedLocally, 10.0),
+        // It may have been under way, and so may one whose connection was lost.
+        (FailureKind::DeadlineExceeded, 9.0),
+        (FailureKind::Transport, 9.0),
+    ] {
+        let budget = RetryBudget::default();
+        let (log, provider) = provider(move |nth| if nth == 1 { status(500) } else { error(Failure::new(kind)) });
+        let client = RetryLayer::new().attempts(2).unwrap().budget(budget.clone()).layer(provider);
+        assert_eq!(ask(client).await.0.unwrap_err().kind(), kind);
+        assert_eq!((log.count(), budget.tokens()), (2, left), "{kind}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
