@@ -96,6 +96,21 @@ async fn an_open_circuit_spends_no_permit_and_a_local_refusal_opens_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_keeps_its_place_while_it_stands_in_line() {
+    let provider = Provider::new([status(503)]);
+    let (breaker, limiter) = (breaker().consecutive_failures(1).unwrap(), limiter(1));
+    let client = breaker.layer(limiter.layer(provider.transport()));
+    assert_eq!(ask(&client).await, "503 {}");
+    tokio::time::advance(8 * SECOND).await;
+    // Somebody who does not ask the breaker takes the last permit.
+    assert_eq!(ask(&limiter.layer(provider.transport())).await, "200 {}");
+    let began = Instant::now();
+    let (probe, other) = tokio::join!(ask(&client), ask(&client));
+    assert_eq!((probe.as_str(), other.as_str(), began.elapsed()), ("200 {}", "CircuitOpen", SECOND));
+    assert_eq!((provider.sent(), breaker.handle().state(None)), (3, CircuitState::HalfOpen));
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_is_a_timeout_that_it_hears_of() {
     let provider = Provider::new([]).always("-", silence());
     let breaker = breaker();

@@ -46,6 +46,14 @@ async fn an_attempt_that_the_deadline_cut_is_a_failure_to_the_circuit() {
     }
     assert_eq!(ask(&client).await, "CircuitOpen");
     assert_eq!((provider.sent(), provider.report().dropped()), (5, 5));
+    // A deadline that passed in the line before the transport blames nobody.
+    let (fresh, busy) = (CircuitBreakerLayer::new(), Provider::new([]));
+    busy.report().set_ready(false);
+    let client = call_within(SECOND).layer(fresh.layer(busy.transport()));
+    for _ in 0..10 {
+        assert_eq!(ask(&client).await, "DeadlineExceeded");
+    }
+    assert_eq!((busy.sent(), is_open(&fresh.handle(), None)), (0, false));
 }
 
 #[tokio::test(start_paused = true)]

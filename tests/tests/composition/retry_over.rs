@@ -38,13 +38,14 @@ async fn a_hidden_error_is_tried_again_and_a_spent_quota_is_not() {
 #[tokio::test(start_paused = true)]
 async fn each_attempt_passes_the_breaker_and_an_open_circuit_ends_them() {
     let provider = Provider::new([]).always("-", status(500));
-    let breaker = CircuitBreakerLayer::new();
-    let client = retry().layer(breaker.layer(provider.transport()));
+    let (breaker, budget) = (CircuitBreakerLayer::new(), RetryBudget::new(0.1, 20, 10).unwrap());
+    let client = retry().budget(budget.clone()).layer(breaker.layer(provider.transport()));
     assert_eq!(ask(&client).await, "500 {}");
     assert_eq!((provider.sent(), is_open(&breaker.handle(), None)), (3, false));
     // The second attempt of this call is the fifth failure; the third is refused, and refusals are not tried again.
     assert_eq!(ask(&client).await, "CircuitOpen");
     assert_eq!((provider.sent(), is_open(&breaker.handle(), None)), (5, true));
+    assert_eq!(budget.tokens(), 7.0, "three retries were sent, and the one that was refused is not paid for");
     let began = Instant::now();
     assert_eq!(ask(&client).await, "CircuitOpen");
     assert_eq!((provider.sent(), began.elapsed()), (5, ms(0)));

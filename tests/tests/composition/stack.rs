@@ -72,3 +72,17 @@ async fn an_outage_of_all_targets_ends_in_refusals_that_cost_nothing() {
 fn refusal(kind: FailureKind) -> Result<(), FailureKind> {
     if kind == FailureKind::CircuitOpen { Ok(()) } else { Err(kind) }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_target_loses_its_turn_though_the_deadline_comes_before_any_limit() {
+    let provider = Provider::new([]).always("a", silence());
+    let breaker = CircuitBreakerLayer::new();
+    let stack = towline::stack(provider.transport()).call(call_within(20 * SECOND)).fallback(fallback());
+    let client = stack.circuit_breaker(breaker.clone()).build();
+    for _ in 0..5 {
+        assert_eq!(ask(&client).await, "DeadlineExceeded", "no time is left for another target");
+    }
+    assert!(is_open(&breaker.handle(), Some("a")));
+    assert_eq!(ask(&client).await, "200 {}");
+    assert_eq!(provider.targets(), "a a a a a b");
+}

@@ -24,7 +24,6 @@ fn every_ordered_pair_has_one_row_and_every_row_its_test() {
             let test = row[4].trim_matches('`');
             assert!(tests.contains(&format!("async fn {test}(")), "no test {test} with {outer} outside");
         }
-        assert_eq!(tests.matches("#[tokio::test").count(), 6, "one test of {outer} for each other layer");
     }
     assert_eq!(rows.len(), 1 + 42, "the head, and no other rows");
 }
