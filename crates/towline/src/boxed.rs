@@ -36,6 +36,6 @@ where
     R::Error: Into<BoxError>,
 {
     let service =
-        service.map_response(|response: Response<R>| response.map(|body| body.map_err(|e| Error::from_body(e)).boxed_unsync()));
+        service.map_response(|response: Response<R>| response.map(|body| body.map_err(Error::from_body).boxed_unsync()));
     BoxCloneSyncService::new(service.map_err(|error: S::Error| Error::from(error.into())))
 }

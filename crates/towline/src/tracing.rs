@@ -54,11 +54,12 @@ impl Observe for TracingObserver {
             Event::FallbackExhausted { tried, failure } => {
                 warn!(target: "towline", tried, kind = failure.kind.name(), "no target answered")
             }
+            Event::StreamEnded { target, end } => debug!(target: "towline", at = name(target), ?end, "the stream ended"),
             _ => debug!(target: "towline", ?event, "decided"),
         }
     }
 }
 
-fn name<'a>(target: Option<&'a Target>) -> &'a str {
+fn name(target: Option<&Target>) -> &str {
     target.map_or("-", Target::name)
 }
