@@ -66,7 +66,8 @@ pub(crate) fn read(value: &Value, dialect: Option<Dialect>) -> Option<Said<'_>> 
     verdict.map(Said::Verdict)
 }
 
-/// Whether an object is an error: a non-null `error`, Anthropic's `type`, a failed Response, or a list of `errors`.
+/// Whether an object is an error: a non-null `error`, Anthropic's `type`, a failed Response, a list of `errors`, a denied
+/// success, MiniMax' status, or AWS' answer to a path that it does not know.
 pub(crate) fn has_error(value: &Value) -> bool {
     let text = |key| value.get(key).and_then(Value::as_str);
     match value.get("error") {
@@ -74,11 +75,14 @@ pub(crate) fn has_error(value: &Value) -> bool {
         Some(Value::String(text)) => return !text.is_empty(),
         _ => {}
     }
+    let nested = |key: &str, inner: &str| value.get(key).and_then(|value| value.get(inner)).is_some();
     let base = value.get("base_resp").and_then(|base| base.get("status_code")).and_then(Value::as_i64);
     text("type") == Some("error")
         || text("object") == Some("error")
         || (text("object") == Some("response") && text("status") == Some("failed"))
         || value.get("errors").and_then(Value::as_array).is_some_and(|errors| !errors.is_empty())
+        || value.get("success") == Some(&Value::Bool(false))
+        || nested("Output", "__type")
         || base.is_some_and(|code| code != 0)
 }
 

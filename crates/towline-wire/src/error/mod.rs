@@ -8,12 +8,12 @@ mod verdict;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
-use towline_core::{Dialect, Failure, FailureKind, Hint, RetryVerdict};
+use towline_core::{Dialect, Failure, Hint, RetryVerdict};
 
 pub(crate) use self::{
     answer::{Said, bedrock_reason, gemini_reason, read as read_answer},
     report::Report,
-    verdict::POLICY,
+    verdict::{GUARD, POLICY},
 };
 use self::{
     report::Quota,
@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{duration, limits};
 
-/// From here on a wait is no wait: the same target is not asked again.
+/// From here on a wait is no wait: whoever is asked for it had better ask elsewhere.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// An answer in whole: head and body. Of an error's body the first 64 KiB are enough.
@@ -57,7 +57,7 @@ pub(crate) fn conclude(report: &Report, head: Option<(&HeaderMap, SystemTime)>) 
     let verdict = decide(report, head.map(|(headers, _)| headers));
     let hint = hint(report, head);
     let mut failure = verdict.failure().hint(hint);
-    if failure.kind == FailureKind::RateLimited && hint.retry_after.is_some_and(|wait| wait >= LONG) {
+    if hint.retry_after.is_some_and(|wait| wait >= LONG) {
         failure = failure.retry(RetryVerdict::Never);
     }
     failure

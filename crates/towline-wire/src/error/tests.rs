@@ -175,7 +175,7 @@ fn the_wait_is_found_wherever_it_stands() {
 }
 
 #[test]
-fn an_hour_of_a_rate_limit_is_too_long() {
+fn an_hour_is_too_long_to_wait() {
     let hour = failure(429, &[("retry-after", "3600")], "");
     assert_eq!(
         (hour.kind, hour.retry, hour.hint.retry_after),
@@ -231,6 +231,11 @@ fn a_success_may_be_a_failure() {
         ),
         (r#"{"stopReason":"content_filtered","output":{}}"#, "content_policy model never"),
         (r#"{"stopReason":"end_turn","output":{"message":{"content":[]}}}"#, "malformed provider backoff"),
+        (r#"{"code":500,"msg":"404 NOT_FOUND","success":false}"#, "server_error provider backoff"),
+        (
+            r#"{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}"#,
+            "not_found model never",
+        ),
         (r#"{"base_resp":{"status_code":1002,"status_msg":"x"}}"#, "rate_limit credential backoff"),
     ] {
         assert_eq!(read(body, None).as_deref(), Some(want), "{body}");

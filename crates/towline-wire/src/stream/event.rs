@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{Content, Progress, Step, Usage};
 use crate::{
-    error::{POLICY, Report, Said, conclude, gemini_reason, read_answer},
+    error::{GUARD, POLICY, Report, Said, conclude, gemini_reason, read_answer},
     lenient::{Small, Told},
 };
 
@@ -44,6 +44,8 @@ struct Head<'a> {
     token: Told,
     #[serde(default)]
     generated_text: Told,
+    #[serde(default)]
+    done: Told,
     #[serde(default, rename = "base_resp")]
     base: Option<&'a RawValue>,
 }
@@ -72,7 +74,7 @@ struct Delta {
     function_call: Told,
     #[serde(default)]
     reasoning_content: Told,
-    #[serde(default)]
+    #[serde(default, alias = "thinking")]
     reasoning: Told,
     #[serde(default)]
     reasoning_details: Told,
@@ -166,7 +168,7 @@ pub(super) fn read(name: &[u8], data: &[u8], status: Option<u16>) -> Progress {
     } else if kind.starts_with("response.") {
         responses(kind, &head)
     } else if kind.is_empty() {
-        tgi(&head)
+        plain(&head)
     } else {
         anthropic(kind, &head)
     };
@@ -233,25 +235,27 @@ fn content(kind: Option<Content>) -> Step {
     kind.map_or(Step::Lifecycle, Step::Content)
 }
 
+fn bears(delta: &Delta) -> Option<Content> {
+    if delta.tool_calls.0 || delta.function_call.0 {
+        Some(Content::Tool)
+    } else if delta.content.0 || delta.audio.0 || delta.images.0 {
+        Some(Content::Text)
+    } else if delta.reasoning_content.0 || delta.reasoning.0 || delta.reasoning_details.0 {
+        Some(Content::Reasoning)
+    } else {
+        None
+    }
+}
+
 fn chat(choice: &Choice<'_>) -> Progress {
-    let bears = choice.delta.as_ref().and_then(|delta| {
-        if delta.tool_calls.0 || delta.function_call.0 {
-            Some(Content::Tool)
-        } else if delta.content.0 || delta.audio.0 || delta.images.0 {
-            Some(Content::Text)
-        } else if delta.reasoning_content.0 || delta.reasoning.0 || delta.reasoning_details.0 {
-            Some(Content::Reasoning)
-        } else {
-            None
-        }
-    });
+    let told = choice.delta.as_ref().and_then(bears);
     let refusal = choice.delta.as_ref().is_some_and(|delta| delta.refusal.0);
     let reason = text(&choice.finish_reason);
     let step = match reason {
         "content_filter" => refused(),
         "error" => Step::Error(conclude(&Report::default().with_status(500), None)),
         _ if refusal => refused(),
-        _ => content(bears.or(choice.text.0.then_some(Content::Text))),
+        _ => content(told.or(choice.text.0.then_some(Content::Text))),
     };
     Progress { step, ends: !reason.is_empty(), usage: None }
 }
@@ -259,7 +263,7 @@ fn chat(choice: &Choice<'_>) -> Progress {
 fn gemini(head: &Head<'_>) -> Progress {
     let blocked = head.feedback.as_ref().map_or("", |feedback| text(&feedback.reason));
     if !blocked.is_empty() {
-        let verdict = gemini_reason(blocked).unwrap_or(POLICY);
+        let verdict = if blocked == "MODEL_ARMOR" { GUARD } else { POLICY };
         return Progress { ends: true, ..Progress::new(Step::Error(verdict.failure())) };
     }
     let candidate = |candidate: &Candidate<'_>| {
@@ -348,7 +352,10 @@ fn anthropic(kind: &str, head: &Head<'_>) -> Progress {
     }
 }
 
-fn tgi(head: &Head<'_>) -> Progress {
-    let step = content((head.token.0 || head.generated_text.0).then_some(Content::Text));
-    Progress { step, ends: head.generated_text.0, usage: None }
+/// Events without a type or choices: TGI's own, and Ollama's lines.
+fn plain(head: &Head<'_>) -> Progress {
+    let message = head.message.and_then(|raw| serde_json::from_str::<Delta>(raw.get()).ok()).as_ref().and_then(bears);
+    let response = head.response.is_some_and(|raw| raw.get().len() > 2 && raw.get().starts_with('"'));
+    let text = (head.token.0 || head.generated_text.0 || response).then_some(Content::Text);
+    Progress { step: content(message.or(text)), ends: head.generated_text.0 || head.done.0, usage: None }
 }

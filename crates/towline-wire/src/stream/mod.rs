@@ -1,7 +1,7 @@
 //! What a streamed answer says, event by event: when content begins, what went wrong, and whether it came to its end.
 //!
 //! One [`StreamReader`] reads one answer, in whatever dialect it comes: server-sent events of OpenAI Chat Completions and what
-//! speaks like it, OpenAI Responses, Anthropic, Gemini, Cohere and TGI, and Bedrock's binary frames. Each event is recognised
+//! speaks like it, OpenAI Responses, Anthropic, Gemini, Cohere and TGI, Ollama's lines of JSON, and Bedrock's binary frames. Each event is recognised
 //! by its own keys, so no configuration is needed. An event's content is looked at and not kept: no tree is built for it.
 //!
 //! ```
@@ -234,6 +234,10 @@ impl StreamReader {
                         .strip_prefix(b"HTTP_STATUS/")
                         .and_then(|status| std::str::from_utf8(status).ok()?.trim().parse().ok());
                     self.status = told.filter(|status| (400..600).contains(status)).or(self.status);
+                }
+                // Ollama streams a line of JSON for each event.
+                Ok(Some(Frame::Stray(line))) if self.strays.is_empty() && line.starts_with(b"{") && line.ends_with(b"}") => {
+                    return Some(event::read(b"", &line, self.status));
                 }
                 Ok(Some(Frame::Stray(line))) => {
                     if self.strays.len().saturating_add(line.len()) < STRAYS {

@@ -122,6 +122,7 @@ fn gemini_is_read() {
     assert_eq!(steps, "rtc!");
     assert_eq!((reader.verdict(), reader.usage().input, reader.usage().output), (None, Some(5), Some(8)));
     assert_eq!(kind(&[r#"{"candidates":[{"finishReason":"SAFETY"}]}"#]), Some(FailureKind::ContentPolicy));
+    assert_eq!(kind(&[r#"{"promptFeedback":{"blockReason":"OTHER"}}"#]), Some(FailureKind::ContentPolicy));
     let armor = letters(&[r#"{"promptFeedback":{"blockReason":"MODEL_ARMOR"}}"#]).1.verdict().unwrap();
     assert_eq!((armor.kind, armor.scope), (FailureKind::ContentPolicy, Scope::Request));
 }
@@ -168,6 +169,14 @@ fn cohere_and_tgi_are_read() {
     let tgi = letters(&[r#"{"token":{"text":"Hi"},"generated_text":null}"#, r#"{"token":{"text":"!"},"generated_text":"Hi!"}"#]);
     assert_eq!((tgi.0.as_str(), tgi.1.verdict()), ("tt!", None));
     assert_eq!(kind(&[r#"{"error":"Model is overloaded","error_type":"overloaded"}"#]), Some(FailureKind::Overloaded));
+}
+
+#[test]
+fn ollamas_lines_are_read() {
+    let body = "{\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"done\":false}\n{\"response\":\"Hi\",\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true}\n";
+    let (steps, reader) = read(&[body.as_bytes()]);
+    assert_eq!((spell(&steps).as_str(), reader.verdict()), ("ttl!", None));
+    assert_eq!(read(&[b"{\"error\":\"model is overloaded\"}\n"]).1.verdict().map(|f| f.kind), Some(FailureKind::Overloaded));
 }
 
 #[test]

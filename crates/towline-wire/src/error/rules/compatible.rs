@@ -75,6 +75,7 @@ pub(crate) const PROVIDERS: &[Rule] = &[
     words(&["content exists risk"], POLICY),
     words(&["considered high risk"], POLICY),
     words(&["inappropriate content"], POLICY),
+    words(&["enable_thinking"], FEATURE).on(&[400]),
     words(&["range of max_tokens"], FEATURE),
     words(&["invalid max_tokens value"], FEATURE),
     // xAI.
