@@ -1,8 +1,11 @@
 //! A retry budget that successes pay for.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::time::Instant;
@@ -52,7 +55,10 @@ struct Inner {
     deposit: u32,
     /// Thousandths of a token that it holds at most.
     cap: u32,
+    /// Thousandths of a token that it starts with.
     initial: u32,
+    /// Tenths of a second for one token while less than one is left.
+    trickle: u32,
     began: Instant,
     /// Thousandths of a token in the low half; in the high half, in tenths of a second since `began`, the time since which
     /// less than one token has been left.
@@ -61,7 +67,7 @@ struct Inner {
 
 const TOKEN: u32 = 1000;
 const THROTTLED: u32 = 350;
-/// Tenths of a second for one token while less than one is left.
+/// The usual trickle, in tenths of a second for a token.
 const TRICKLE: u32 = 100;
 
 impl RetryBudget {
@@ -81,13 +87,24 @@ impl RetryBudget {
             return Err(InvalidConfig::new("initial", "must not be above the cap"));
         }
         // In range, as was just checked; `as` also rounds to the nearest thousandth without a surprise.
-        Ok(Self::build((per_success * f64::from(TOKEN)).round() as u32, cap * TOKEN, initial * TOKEN))
+        Ok(Self::build((per_success * f64::from(TOKEN)).round() as u32, cap * TOKEN, initial * TOKEN, TRICKLE))
     }
 
     /// A new budget with the settings of this one, full as at the start.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self::build(self.0.deposit, self.0.cap, self.0.initial)
+        Self::build(self.0.deposit, self.0.cap, self.0.initial, self.0.trickle)
+    }
+
+    /// A new budget for one of `instances` processes that call the same target and do not know of each other.
+    ///
+    /// What a budget holds at the start, and the trickle, are there for every process however few calls it makes: a thousand idle ones
+    /// have ten thousand retries in hand. This one has its share of both, and holds at most its share, but room for one token. What successes pay
+    /// in stays as it is, since that grows with the calls.
+    #[must_use]
+    pub fn for_fleet(&self, instances: NonZeroU32) -> Self {
+        let n = instances.get();
+        Self::build(self.0.deposit, (self.0.cap / n).max(TOKEN), self.0.initial / n, self.0.trickle.saturating_mul(n))
     }
 
     /// Adds what a first attempt that succeeded pays in.
@@ -111,15 +128,15 @@ impl RetryBudget {
         f64::from(unpack(self.0.state.load(Ordering::Relaxed)).0) / f64::from(TOKEN)
     }
 
-    fn build(deposit: u32, cap: u32, initial: u32) -> Self {
-        Self(Arc::new(Inner { deposit, cap, initial, began: Instant::now(), state: AtomicU64::new(pack(initial, 0)) }))
+    fn build(deposit: u32, cap: u32, initial: u32, trickle: u32) -> Self {
+        Self(Arc::new(Inner { deposit, cap, initial, trickle, began: Instant::now(), state: AtomicU64::new(pack(initial, 0)) }))
     }
 }
 
 impl Default for RetryBudget {
     /// 0.1 token for a success, 20 at most, 10 at the start.
     fn default() -> Self {
-        Self::build(TOKEN / 10, 20 * TOKEN, 10 * TOKEN)
+        Self::build(TOKEN / 10, 20 * TOKEN, 10 * TOKEN, TRICKLE)
     }
 }
 
@@ -164,7 +181,7 @@ impl Inner {
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
             let (tokens, since) = unpack(state);
-            let trickled = if tokens < TOKEN && now.saturating_sub(since) >= TRICKLE { tokens + TOKEN } else { tokens };
+            let trickled = if tokens < TOKEN && now.saturating_sub(since) >= self.trickle { tokens + TOKEN } else { tokens };
             let Some(left) = trickled.min(self.cap).checked_sub(cost) else { return false };
             let since = if left < TOKEN && trickled >= TOKEN { now } else { since };
             match self.state.compare_exchange_weak(state, pack(left, since), Ordering::Relaxed, Ordering::Relaxed) {
@@ -302,6 +319,32 @@ mod tests {
         }
         // Ten that were saved, and one for each ten seconds since those were gone.
         assert!((60..=71).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_fleet_of_idle_processes_does_not_multiply_the_budget() {
+        // A thousand processes with a call each ten seconds, half of which fail, each worth two retries.
+        let template = RetryBudget::default();
+        let fleet: Vec<_> = (0..1000).map(|_| template.for_fleet(NonZeroU32::new(1000).unwrap())).collect();
+        let (mut calls, mut retries) = (0, 0);
+        for round in 1..=60_u64 {
+            for (nth, budget) in fleet.iter().enumerate() {
+                let now = budget.0.began + Duration::from_secs(round * 10);
+                calls += 1;
+                if (nth as u64 + round) % 2 == 0 {
+                    budget.succeeded();
+                    continue;
+                }
+                for _ in 0..2 {
+                    if let Some(mut retry) = budget.withdraw(&failure(), now) {
+                        retry.spend();
+                        retries += 1;
+                    }
+                }
+            }
+        }
+        let load = f64::from(calls + retries) / f64::from(calls);
+        assert!(load <= 1.15 && retries > 0, "{load}");
     }
 
     #[test]
