@@ -26,7 +26,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
 /// An incremental decoder.
-#[derive(Debug)]
 pub struct Decoder {
     limit: usize,
     /// What was pushed, read up to `at`.
@@ -42,8 +41,8 @@ pub struct Decoder {
     failed: bool,
 }
 
-/// What a stream consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a stream consists of. `Debug` shows sizes, not texts.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Frame {
     /// An event.
@@ -54,8 +53,8 @@ pub enum Frame {
     Stray(Bytes),
 }
 
-/// An event, its texts as bytes: UTF-8 is not checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// An event, its texts as bytes: UTF-8 is not checked. `Debug` shows sizes, not texts.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
     /// The `event` field; empty where none was told, which means `message`.
@@ -78,7 +77,7 @@ pub struct TooLarge {
     pub limit: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Building {
     name: Bytes,
     data: Data,
@@ -86,7 +85,7 @@ struct Building {
     retry: Option<Duration>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Data {
     #[default]
     None,
@@ -324,6 +323,29 @@ impl Event {
         }
         out.put_u8(b'\n');
         out.freeze()
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.line.len().saturating_add(self.event.size());
+        f.debug_struct("Decoder").field("limit", &self.limit).field("held", &held).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => event.fmt(f),
+            Self::Comment(text) => write!(f, "Comment({} bytes)", text.len()),
+            Self::Stray(line) => write!(f, "Stray({} bytes)", line.len()),
+        }
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Event({} + {} bytes, complete: {})", self.name.len(), self.data.len(), self.complete)
     }
 }
 

@@ -5,7 +5,10 @@ mod report;
 mod rules;
 mod verdict;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, StatusCode};
 use towline_core::{Dialect, Failure, Hint, RetryVerdict};
@@ -24,8 +27,8 @@ use crate::{duration, limits};
 /// From here on a wait is no wait: whoever is asked for it had better ask elsewhere.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// An answer in whole: head and body. Of an error's body the first 64 KiB are enough.
-#[derive(Clone, Copy, Debug)]
+/// An answer in whole: head and body. Of an error's body the first 64 KiB are enough. `Debug` shows no text of it.
+#[derive(Clone, Copy)]
 pub struct Answer<'a> {
     /// The status.
     pub status: StatusCode,
@@ -49,6 +52,17 @@ impl Answer<'_> {
         }
         let report = Report::of_body(self.status, self.headers, self.body);
         Some(conclude(&report, Some((self.headers, now))))
+    }
+}
+
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.body.len();
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("size", &size)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,6 +18,8 @@
 //! assert_eq!(reader.verdict(), None);
 //! ```
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde_json::Value;
 use towline_core::{Failure, FailureKind};
@@ -38,8 +40,7 @@ pub use usage::Usage;
 const STRAYS: usize = 64 * 1024;
 
 /// Reads one streamed answer. Feed it with [`push`](Self::push), take what it found with [`next_step`](Self::next_step), and
-/// at the end call [`finish`](Self::finish), take the rest, and ask for the [`verdict`](Self::verdict).
-#[derive(Debug)]
+/// at the end call [`finish`](Self::finish), take the rest, and ask for the [`verdict`](Self::verdict). `Debug` shows no text.
 pub struct StreamReader {
     framing: Framing,
     limit: usize,
@@ -91,7 +92,6 @@ pub enum Content {
     Tool,
 }
 
-#[derive(Debug)]
 enum Framing {
     Unknown,
     Sse(sse::Decoder),
@@ -279,6 +279,12 @@ impl StreamReader {
             Value::Object(_) => Some(event::read(b"", &text, self.status)),
             _ => None,
         }
+    }
+}
+
+impl fmt::Debug for StreamReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamReader").field("seen", &self.seen).field("usage", &self.usage).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,55 @@
+use towline_core::Dialect;
+
+use super::*;
+
+fn facts(uri: &'static str, body: &str) -> Facts {
+    read(&Uri::from_static(uri), body.as_bytes())
+}
+
+#[test]
+fn the_limit_on_output_is_found_in_each_dialect() {
+    let limit = |body| facts("/v1/chat/completions", body).max_output_tokens;
+    assert_eq!(limit(r#"{"max_tokens":5}"#), Some(5));
+    assert_eq!(limit(r#"{"max_tokens":5,"max_completion_tokens":7}"#), Some(7));
+    assert_eq!(limit(r#"{"max_output_tokens":5}"#), Some(5));
+    assert_eq!(limit(r#"{"generationConfig":{"temperature":1,"maxOutputTokens":9,"thinkingConfig":{"maxTokens":3}}}"#), Some(9));
+    assert_eq!(limit(r#"{"inferenceConfig":{"maxTokens":11}}"#), Some(11));
+    assert_eq!(limit(r#"{"max_tokens":null,"inferenceConfig":[1],"generationConfig":"x"}"#), None);
+    assert_eq!(limit(r#"{"max_tokens":-1,"max_completion_tokens":1.5}"#), None);
+}
+
+#[test]
+fn the_model_in_the_body_goes_before_the_one_in_the_path() {
+    let azure = "https://a.openai.azure.com/openai/deployments/d%20e/chat/completions?api-version=1";
+    assert_eq!(facts(azure, "{}").model.as_deref(), Some("d e"));
+    assert_eq!(facts(azure, r#"{"model":"gpt\u002d5"}"#).model.as_deref(), Some("gpt-5"));
+    assert_eq!(facts(azure, r#"{"model":17}"#).model.as_deref(), Some("d e"));
+}
+
+#[test]
+fn a_stream_is_asked_for_in_the_body_or_in_the_path() {
+    assert!(facts("/v1/messages", r#"{"stream":true}"#).stream);
+    assert!(!facts("/v1/messages", r#"{"stream":"true"}"#).stream);
+    assert!(facts("/v1beta/models/g:streamGenerateContent", "{}").stream);
+}
+
+#[test]
+fn the_estimate_counts_text_and_takes_media_as_a_lump() {
+    let tokens = |body: &str| facts("/v1/messages", body).input_tokens;
+    assert_eq!(tokens("{}"), 0);
+    assert_eq!(tokens(r#"{"messages":[{"role":"user","content":"12345678901234567890123456789012345a"}]}"#), 11);
+    let picture = "A".repeat(100_000);
+    assert_eq!(tokens(&format!(r#"{{"contents":[{{"inline_data":{{"data":"{picture}"}}}}]}}"#)), MEDIA_TOKENS);
+    assert_eq!(tokens(&format!(r#"{{"messages":[{{"url":"data:image/png;base64,{picture}"}}]}}"#)), MEDIA_TOKENS);
+    assert!(tokens(&format!(r#"{{"prompt":"{picture}"}}"#)) > 25_000);
+}
+
+#[test]
+fn a_body_that_is_no_object_leaves_what_the_path_tells() {
+    for body in ["", "{", "[]", "\"x\"", "{\"model\":\"x\"} {", "{\"model\":\"x\"", "\u{0}"] {
+        let facts = facts("/model/m/converse", body);
+        assert_eq!((facts.dialect, facts.model.as_deref()), (Some(Dialect::Bedrock), Some("m")), "{body:?}");
+        assert_eq!((facts.max_output_tokens, facts.input_tokens, facts.stream), (None, 0, false));
+    }
+    assert_eq!(facts("/model/m/converse", &"[".repeat(100_000)).model.as_deref(), Some("m"));
+}
