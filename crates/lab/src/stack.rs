@@ -3,10 +3,10 @@
 use std::{
     fmt,
     future::poll_fn,
+    ops::Range,
     pin::{Pin, pin},
     sync::Barrier,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use http::{Request, Response};
@@ -26,7 +26,7 @@ pub struct Stack {
     run: Box<Run>,
 }
 
-type Run = dyn Fn(u64, &Barrier) -> Result<Duration, BoxError> + Send + Sync;
+type Run = dyn Fn(u64, &Barrier) -> Result<Range<Instant>, BoxError> + Send + Sync;
 
 /// Calls before the clock runs: they fill caches and make what is made once.
 const WARM_UP: u64 = 200;
@@ -69,18 +69,18 @@ impl Stack {
         self.pends
     }
 
-    /// Makes `calls` calls, one after the other, and says how long they took. A few before them, and then the others who wait at
+    /// Makes `calls` calls, one after the other, and says from when to when. A few before them, and then the others who wait at
     /// `start`, are not counted in.
     ///
     /// # Errors
     ///
     /// What a layer answered instead of the whole answer.
-    pub fn run(&self, calls: u64, start: &Barrier) -> Result<Duration, BoxError> {
+    pub fn run(&self, calls: u64, start: &Barrier) -> Result<Range<Instant>, BoxError> {
         (self.run)(calls, start)
     }
 }
 
-async fn drive<S, B>(mut service: S, calls: u64, start: &Barrier) -> Result<Duration, BoxError>
+async fn drive<S, B>(mut service: S, calls: u64, start: &Barrier) -> Result<Range<Instant>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -96,7 +96,7 @@ where
     for _ in 0..calls {
         call(&mut service, template.clone()).await?;
     }
-    Ok(began.elapsed())
+    Ok(began..Instant::now())
 }
 
 /// One call, its answer read to the end.
