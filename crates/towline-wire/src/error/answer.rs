@@ -8,7 +8,7 @@ use towline_core::{Dialect, Failure};
 
 use super::{
     Report, conclude,
-    verdict::{GENERATION, GUARD, MALFORMED, POLICY, SERVER, UNKNOWN, Verdict},
+    verdict::{GENERATION, GUARD, MALFORMED, OVERLOADED, POLICY, SERVER, UNKNOWN, Verdict},
 };
 
 /// Reads a success's body. What is not known to be an answer of an LLM is left alone, unless the dialect is known.
@@ -57,6 +57,8 @@ pub(crate) fn read(value: &Value, dialect: Option<Dialect>) -> Option<Said<'_>> 
         gemini(map)
     } else if map.contains_key("stopReason") && map.contains_key("output") {
         bedrock(map)
+    } else if let Some(reason) = map.get("finish_reason").and_then(Value::as_str).and_then(|reason| chat_reason(reason, "")) {
+        Some(reason)
     } else if let Some(predictions) = list(map, "predictions") {
         let filtered = |p: &Value| p.get("raiFilteredReason").is_some();
         (!predictions.is_empty() && predictions.iter().all(filtered)).then_some(POLICY)
@@ -101,14 +103,25 @@ fn told(value: Option<&Value>) -> bool {
     }
 }
 
+/// A verdict for the reasons to stop that a chat completion gives, and a router's upstream gave it.
+pub(crate) fn chat_reason(reason: &str, native: &str) -> Option<Verdict> {
+    let told = |reason| match reason {
+        "content_filter" | "sensitive" | "refusal" | "ERROR_TOXIC" => Some(POLICY),
+        "insufficient_system_resource" => Some(OVERLOADED),
+        "error" | "network_error" | "ERROR" | "TIMEOUT" => Some(SERVER),
+        _ => None,
+    };
+    gemini_reason(native).filter(|verdict| *verdict != UNKNOWN).or_else(|| told(native)).or_else(|| told(reason))
+}
+
 fn chat(choices: &[Value]) -> Option<Verdict> {
-    let finish = |choice: &Value| choice.get("finish_reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |choice: &Value, key| choice.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let reason = |choice: &Value| chat_reason(&text(choice, "finish_reason"), &text(choice, "native_finish_reason"));
     let message = |choice: &Value, key| told(choice.get("message").or_else(|| choice.get("delta")).and_then(|m| m.get(key)));
-    let any = |reason: &str| choices.iter().any(|choice| finish(choice) == reason);
-    if any("error") {
-        return Some(SERVER);
+    if let Some(verdict) = choices.iter().find_map(reason) {
+        return Some(verdict);
     }
-    if any("content_filter") || choices.iter().any(|choice| message(choice, "refusal")) {
+    if choices.iter().any(|choice| message(choice, "refusal")) {
         return Some(POLICY);
     }
     let content = |choice: &Value| {

@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use towline_core::{Dialect, Failure, Hint, RetryVerdict};
 
 pub(crate) use self::{
-    answer::{Said, bedrock_reason, gemini_reason, read as read_answer},
+    answer::{Said, bedrock_reason, chat_reason, gemini_reason, read as read_answer},
     report::Report,
     verdict::{GUARD, POLICY},
 };

@@ -200,6 +200,15 @@ fn a_success_may_be_a_failure() {
         (r#"[{"error":{"code":503,"status":"UNAVAILABLE"}}]"#, "overloaded provider backoff"),
         (r#"{"choices":[{"error":{"code":429}}]}"#, "rate_limit credential backoff"),
         (r#"{"choices":[{"finish_reason":"error","message":{"content":"x"}}]}"#, "server_error provider backoff"),
+        (
+            r#"{"choices":[{"finish_reason":"stop","native_finish_reason":"PROHIBITED_CONTENT","message":{"content":""}}]}"#,
+            "content_policy model never",
+        ),
+        (
+            r#"{"choices":[{"finish_reason":"insufficient_system_resource","message":{"content":"x"}}]}"#,
+            "overloaded provider backoff",
+        ),
+        (r#"{"id":"1","finish_reason":"ERROR","message":{"role":"assistant"}}"#, "server_error provider backoff"),
         (r#"{"choices":[{"finish_reason":"content_filter","message":{"content":"x"}}]}"#, "content_policy model never"),
         (r#"{"choices":[{"finish_reason":"stop","message":{"content":null,"refusal":"no"}}]}"#, "content_policy model never"),
         (r#"{"choices":[{"finish_reason":"stop","message":{"content":""}}]}"#, "malformed provider backoff"),

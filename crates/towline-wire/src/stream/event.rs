@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{Content, Progress, Step, Usage};
 use crate::{
-    error::{GUARD, POLICY, Report, Said, conclude, gemini_reason, read_answer},
+    error::{GUARD, POLICY, Report, Said, chat_reason, gemini_reason, read_answer},
     lenient::{Small, Told},
 };
 
@@ -58,6 +58,8 @@ struct Choice<'a> {
     text: Told,
     #[serde(borrow, default)]
     finish_reason: Small<'a>,
+    #[serde(borrow, default)]
+    native_finish_reason: Small<'a>,
     #[serde(default)]
     error: Told,
 }
@@ -251,11 +253,10 @@ fn chat(choice: &Choice<'_>) -> Progress {
     let told = choice.delta.as_ref().and_then(bears);
     let refusal = choice.delta.as_ref().is_some_and(|delta| delta.refusal.0);
     let reason = text(&choice.finish_reason);
-    let step = match reason {
-        "content_filter" => refused(),
-        "error" => Step::Error(conclude(&Report::default().with_status(500), None)),
-        _ if refusal => refused(),
-        _ => content(told.or(choice.text.0.then_some(Content::Text))),
+    let step = match chat_reason(reason, text(&choice.native_finish_reason)) {
+        Some(verdict) => Step::Error(verdict.failure()),
+        None if refusal => refused(),
+        None => content(told.or(choice.text.0.then_some(Content::Text))),
     };
     Progress { step, ends: !reason.is_empty(), usage: None }
 }
@@ -341,11 +342,7 @@ fn anthropic(kind: &str, head: &Head<'_>) -> Progress {
         "tool-call-start" | "tool-call-delta" => Progress::new(Step::Content(Content::Tool)),
         "message-end" => {
             let delta = piece(head.delta).unwrap_or_default();
-            let step = match text(&delta.stop_reason) {
-                "ERROR" | "TIMEOUT" => Step::Error(conclude(&Report::default().with_status(500), None)),
-                "ERROR_TOXIC" => refused(),
-                _ => Step::Terminal,
-            };
+            let step = chat_reason(text(&delta.stop_reason), "").map_or(Step::Terminal, |verdict| Step::Error(verdict.failure()));
             Progress { step, ends: true, usage: None }
         }
         _ => Progress::new(Step::Lifecycle),

@@ -68,6 +68,7 @@ pub(crate) const RULES: &[Rule] = &[
     words(&["no access to model"], MODEL_PERMISSION).on(ACCESS),
     words(&["accept", "terms"], MODEL_PERMISSION).on(ACCESS),
     words(&["agree", "license"], MODEL_PERMISSION).on(ACCESS),
+    words(&["requires a subscription"], MODEL_PERMISSION).on(ACCESS),
     words(&["available in your region"], MODEL_PERMISSION).on(ACCESS),
     words(&["available in your country"], MODEL_PERMISSION).on(ACCESS),
     words(&["unsupported countries"], MODEL_PERMISSION).on(ACCESS),

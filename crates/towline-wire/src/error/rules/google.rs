@@ -30,6 +30,7 @@ pub(crate) const RULES: &[Rule] = &[
     words(&["api key was not found"], AUTH),
     class("unauthenticated", AUTH),
     code("service_disabled", PERMISSION),
+    words(&["has not been used in project"], PERMISSION),
     code("iam_permission_denied", PERMISSION),
     code("consumer_suspended", PERMISSION),
     code("consumer_invalid", PERMISSION),

@@ -85,6 +85,8 @@ pub(crate) const CODES: &[Rule] = &[
     both("integer_above_max_value", &["'max_"], FEATURE),
     both("invalid_function_parameters", &["is not permitted"], FEATURE),
     both("array_above_max_length", &["tools"], FEATURE),
+    both("array_above_max_length", &["'input': array"], TOO_LARGE),
+    code("array_above_max_length", CALLER),
     except(&["downloading", "404"], CALLER),
     code("invalid_image_url", FEATURE),
     code("string_above_max_length", CALLER),
