@@ -124,7 +124,13 @@ async fn who_would_miss_its_deadline_in_line_is_refused_at_once() {
     let error = service.clone().oneshot(within(ms(999))).await.unwrap_err();
     assert_eq!(error.failure().hint.retry_after, Some(ms(1000)));
     assert!(error.call().is_some(), "the error knows its call");
-    service.clone().oneshot(within(ms(1000))).await.unwrap();
+    let head = tokio::spawn(service.clone().oneshot(within(ms(1000))));
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    let error = service.clone().oneshot(within(ms(1999))).await.unwrap_err();
+    assert_eq!(error.failure().hint.retry_after, Some(ms(2000)), "behind another");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    head.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

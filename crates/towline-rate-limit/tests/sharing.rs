@@ -82,9 +82,9 @@ async fn what_was_sent_stays_charged_and_what_never_left_comes_back() {
 async fn a_service_that_does_not_become_ready_is_charged_nothing() {
     let layer = whole(60).burst(burst(1));
     let refusing = Unready(io::ErrorKind::ConnectionRefused);
-    let error = layer.layer(refusing).oneshot(Request::new(0)).await.unwrap_err();
-    assert_eq!(error.kind(), FailureKind::Connect);
-    assert_eq!(layer.handle().available(None), 1);
+    let mut future = tokio_test::task::spawn(layer.layer(refusing).call(Request::new(0)));
+    assert!(matches!(future.poll(), Poll::Ready(Err(error)) if error.kind() == FailureKind::Connect));
+    assert_eq!(layer.handle().available(None), 1, "before the future is dropped");
 }
 
 #[tokio::test(start_paused = true)]
