@@ -68,14 +68,18 @@
 //! [`ProbeReport::assert_clean`] panics where a test is to fail. [`HeldClock`], [`Refused::listen`] and starting a provider panic
 //! outside a tokio runtime, and advancing a clock that is not paused does. Nothing else panics.
 
+mod answer;
 mod body;
 mod clock;
 mod connection;
 mod counter;
+mod dialect;
+mod faults;
 mod gate;
 mod polls;
 mod probe;
 mod provider;
+mod provider_error;
 mod received;
 mod refused;
 mod reply;
@@ -84,16 +88,20 @@ mod state;
 mod step;
 mod wire;
 
+pub use answer::Answer;
 pub use body::{BodyReport, ScriptedBody};
 pub use clock::{HeldClock, until};
+pub use faults::Fault;
 pub use gate::Gate;
 pub use polls::{Counted, PollCount, counted};
 pub use probe::{NotReady, Probe, ProbeFuture, ProbeLayer, ProbeReport, Violation};
 pub use provider::MockProvider;
+pub use provider_error::ProviderError;
 pub use received::Received;
 pub use refused::Refused;
 pub use reply::Reply;
 pub use step::Step;
+pub use towline_core::Dialect;
 
 /// Any error at all.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -8,8 +8,10 @@ use tokio::{
     sync::oneshot,
     task::{JoinHandle, JoinSet},
 };
+use towline_core::Dialect;
 
 use crate::{
+    answer::Answer,
     connection::serve,
     received::Received,
     refused::{Refused, base},
@@ -117,6 +119,12 @@ impl MockProvider {
     /// Sets how an answer is computed once the script is used up.
     pub fn respond_with(&self, respond: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         self.state.otherwise(Arc::new(respond));
+    }
+
+    /// Answers every request, once the script is used up, with `answer` in this dialect, streamed or whole
+    /// [as it asks](Reply::as_asked).
+    pub fn speak(&self, dialect: Dialect, answer: Answer) {
+        self.respond_with(move |request| Reply::as_asked(request, dialect, &answer));
     }
 
     /// What happens to the next connections as they are accepted, one step for each, before any request is read:

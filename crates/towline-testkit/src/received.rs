@@ -41,6 +41,19 @@ impl Received {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// Whether it asks for a stream, as any dialect says it: `"stream": true` in its body, or a path that ends with
+    /// `:streamGenerateContent` (Gemini) or `-stream` (Bedrock).
+    #[must_use]
+    pub fn wants_stream(&self) -> bool {
+        let path = self.uri.path();
+        path.ends_with(":streamGenerateContent") || path.ends_with("-stream") || self.json()["stream"] == true
+    }
+
+    /// The body as JSON; null if it is none.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Received {

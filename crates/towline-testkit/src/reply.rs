@@ -43,6 +43,8 @@ pub struct Reply {
     pub(crate) drip: Option<Duration>,
     pub(crate) hang_up: bool,
     pub(crate) early: bool,
+    /// How many events of a streamed answer come before its first piece of text.
+    pub(crate) opening: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Reply {
             drip: None,
             hang_up: false,
             early: false,
+            opening: 0,
         }
     }
 

@@ -57,8 +57,7 @@ impl Reply {
     fn length(&self) -> usize {
         let last_cut = self.body.iter().rposition(Step::cuts);
         let last_piece = self.body.iter().rposition(|step| matches!(step, Step::Bytes(bytes) if !bytes.is_empty()));
-        let pieces = self.body.iter().map(|step| if let Step::Bytes(bytes) = step { bytes.len() } else { 0 }).sum::<usize>();
-        pieces.saturating_add(usize::from(last_cut.is_some() && last_cut > last_piece))
+        self.body_length().saturating_add(usize::from(last_cut.is_some() && last_cut > last_piece))
     }
 }
 
