@@ -279,6 +279,7 @@ proptest! {
         sse.extend(b"\n\n");
         let (_, reader) = steps(vec![sse.into()]);
         let _ = reader.verdict();
+        let _ = towline_wire::stream::Usage::of_answer(&body);
         let (_, reader) = steps(vec![body.into()]);
         let _ = reader.verdict();
     }
