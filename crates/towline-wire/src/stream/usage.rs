@@ -78,19 +78,6 @@ impl Usage {
         Self::read(answer.usage?.get().as_bytes())
     }
 
-    /// Reads the usage of a whole JSON answer of any dialect, without a tree; `None` if it tells none.
-    #[must_use]
-    pub fn of_answer(body: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Answer<'a> {
-            #[serde(borrow, alias = "usageMetadata")]
-            usage: &'a RawValue,
-        }
-
-        let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
-        Self::read(answer.usage.get().as_bytes())
-    }
-
     /// Takes over what a later event tells.
     pub fn merge(&mut self, later: Self) {
         self.input = later.input.or(self.input);
@@ -132,10 +119,6 @@ mod tests {
         assert_eq!(read(r#"{"inputTokens":9,"outputTokens":2,"cacheReadInputTokens":4}"#), Some((Some(9), Some(2), Some(4))));
         assert_eq!(read(r#"{"prompt_tokens":null,"completion_tokens":"x"}"#), None);
         assert_eq!(read("[]"), None);
-        let whole = |body: &str| Usage::of_answer(body.as_bytes()).and_then(|usage| usage.input);
-        assert_eq!(whole(r#"{"id":1,"usage":{"input_tokens":3}}"#), Some(3));
-        assert_eq!(whole(r#"{"usageMetadata":{"promptTokenCount":4}}"#), Some(4));
-        assert_eq!(whole(r#"{"usage":null}"#), None);
     }
 
     #[test]
