@@ -12,6 +12,9 @@ mod tracing;
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
+#[doc = include_str!("../docs/composition.md")]
+pub mod composition {}
+
 pub use boxed::{Body, BoxService, boxed};
 #[cfg(feature = "stack")]
 pub use stack::{Stack, StackService, stack};
