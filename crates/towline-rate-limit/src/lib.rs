@@ -107,7 +107,7 @@
 //! It counts requests a minute: no tokens, no days, no concurrency. It learns nothing from answers: a 429 closes
 //! nothing here, and its `retry-after` is the retry layer's affair. Each process has its own limits; give each of `n`
 //! replicas an `n`th. Targets share a limit only if they share a name. A target that nobody has asked for in ten
-//! minutes, or in twice the time in which its bucket fills, is forgotten, being full again.
+//! minutes, or in the time in which its bucket fills where that is longer, is forgotten, being full again.
 
 mod bucket;
 mod future;

@@ -55,8 +55,9 @@ impl Limits {
         let rate = Rate::new(settings.per_minute.get(), settings.thousandths, settings.burst.map(NonZeroU32::get));
         let now = Instant::now();
         let untargeted = Arc::new(Limiter::new(rate, now));
-        // Twice, since a debt may have to be paid too.
-        Self { settings, rate, untargeted, targeted: Keyed::new(IDLE.max(rate.fills_in().saturating_mul(2)), now) }
+        // Who came last may have been charged as late as its longest wait allows, and the bucket fills from then on.
+        let full_again = rate.fills_in().saturating_add(settings.bounds.max_wait);
+        Self { settings, rate, untargeted, targeted: Keyed::new(IDLE.max(full_again), now) }
     }
 
     pub(crate) const fn settings(&self) -> &Settings {

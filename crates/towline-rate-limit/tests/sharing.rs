@@ -39,16 +39,18 @@ async fn each_target_has_a_limit_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_target_is_not_forgotten_before_its_bucket_is_full_again() {
-    let layer = whole(1).burst(burst(30)).max_wait(Duration::ZERO);
+    let layer = whole(1).burst(burst(30)).max_wait(Duration::from_secs(1800));
     let service = layer.layer(Log::new());
-    for _ in 0..30 {
-        service.clone().oneshot(to("slow")).await.unwrap();
+    // 30 pass at once and 30 in the next half hour; nobody asks again.
+    let calls: Vec<_> = (0..60).map(|_| tokio::spawn(service.clone().oneshot(to("slow")))).collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
     }
-    tokio::time::advance(Duration::from_secs(660)).await;
+    tokio::time::advance(Duration::from_secs(29 * 60)).await;
     for n in 0..1000 {
         service.clone().oneshot(to(&n.to_string())).await.unwrap();
     }
-    assert_eq!(layer.handle().available(Some("slow")), 11);
+    assert_eq!(layer.handle().available(Some("slow")), 29);
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,10 +56,11 @@ impl Model {
     }
 }
 
-fn steps(most: u64) -> impl Strategy<Value = Vec<Step>> {
+/// Charges of up to `most` tokens, and rests of up to the time of `rest` tokens.
+fn steps(most: u64, rest: u32) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0..3000_u32).prop_map(Step::Pass),
-        1 => (0..60_000_u32).prop_map(Step::Pass),
+        3 => (0..rest * 50).prop_map(Step::Pass),
+        1 => (0..rest * 1000).prop_map(Step::Pass),
         2 => Just(Step::PassUntilThere),
         8 => (1..=most).prop_map(Step::Take),
         4 => any::<prop::sample::Index>().prop_map(Step::GiveBack),
@@ -109,16 +110,21 @@ fn play(rate: Rate, steps: Vec<Step>) -> Result<Model, TestCaseError> {
 proptest! {
     #[test]
     fn the_books_agree_with_a_replay_of_all_that_was_kept(
-        per_minute in 1..100_000_u32, thousandths in 1..=1000_u32, burst in prop::option::of(1..12_u32), steps in steps(15),
+        per_minute in 1..100_000_u32, thousandths in 1..=1000_u32, burst in prop::option::of(1..12_u32), steps in steps(15, 60),
     ) {
         play(Rate::new(per_minute, thousandths, burst), steps)?;
     }
 
     #[test]
-    fn no_more_than_a_minute_and_a_burst_pass_in_any_minute(per_minute in 1..1000_u32, burst in 1..40_u32, steps in steps(1)) {
+    fn no_more_than_a_minute_and_a_burst_pass_in_any_minute(per_minute in 1..1000_u32, burst in 1..40_u32, steps in steps(1, 60)) {
         let rate = Rate::new(per_minute, 1000, Some(burst));
         let model = play(rate, steps)?;
         prop_assert!(model.most_in_a_minute() <= rate.capacity + rate.per_nano * MINUTE);
+    }
+
+    #[test]
+    fn more_low_points_than_are_kept_never_give_back_more(burst in 60..400_u32, steps in steps(2, 6)) {
+        play(Rate::new(60, 1000, Some(burst)), steps)?;
     }
 
     #[test]
