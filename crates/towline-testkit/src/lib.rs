@@ -70,6 +70,7 @@
 
 mod answer;
 mod body;
+mod chaos;
 mod clock;
 mod connection;
 mod counter;
@@ -90,6 +91,7 @@ mod wire;
 
 pub use answer::Answer;
 pub use body::{BodyReport, ScriptedBody};
+pub use chaos::{Chaos, ChaosBody, ChaosCounts, ChaosFuture, ChaosHandle, ChaosLayer, Injection};
 pub use clock::{HeldClock, until};
 pub use faults::Fault;
 pub use gate::Gate;
