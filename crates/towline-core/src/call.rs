@@ -22,6 +22,8 @@ struct Inner {
     facts: Facts,
     began: Instant,
     trail: Mutex<Vec<Attempt>>,
+    /// The time limit that is being enforced, and when it passed.
+    cut_off: Mutex<Option<(Duration, Instant)>>,
 }
 
 /// What a request says about itself, read once.
@@ -62,7 +64,8 @@ impl Call {
     /// A call that began at `began` and must end by `deadline`.
     #[must_use]
     pub fn new(facts: Facts, began: Instant, deadline: Option<Instant>) -> Self {
-        Self { inner: Arc::new(Inner { facts, began, trail: Mutex::new(Vec::new()) }), deadline }
+        let (trail, cut_off) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { facts, began, trail, cut_off }), deadline }
     }
 
     /// The same call, its trail included, for whom it must end by `deadline`, or by its own one if that is earlier.
@@ -118,6 +121,25 @@ impl Call {
     pub fn attempts(&self) -> usize {
         self.inner.trail.lock().len()
     }
+
+    /// Runs `drop_it`, which drops what is under way since a time limit of `limit` has passed at `now`.
+    ///
+    /// Whoever is dropped by it, and would take that for the caller's leave, learns from [`is_cut_off`](Self::is_cut_off) that it is
+    /// none. That is how a circuit breaker beneath a timeout hears of it.
+    pub fn cut_off<T>(&self, limit: Duration, now: Instant, drop_it: impl FnOnce() -> T) -> T {
+        // Not held meanwhile: those who are dropped look here.
+        *self.inner.cut_off.lock() = Some((limit, now));
+        let result = drop_it();
+        *self.inner.cut_off.lock() = None;
+        result
+    }
+
+    /// Whether an attempt that began at `began` and is dropped right now is cut off by a time limit above it, and has had at least
+    /// half of that time for itself. One that was only the last of several that shared the time is not to blame.
+    #[must_use]
+    pub fn is_cut_off(&self, began: Instant) -> bool {
+        self.inner.cut_off.lock().is_some_and(|(limit, at)| at.saturating_duration_since(began) >= limit / 2)
+    }
 }
 
 impl fmt::Debug for Call {
@@ -167,5 +189,16 @@ mod tests {
         assert_eq!(call.clone().until(now + Duration::from_secs(90)).deadline(), call.deadline());
         hurried.record(Attempt::new(now, now));
         assert_eq!((call.attempts(), call.remaining(now)), (1, Some(Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn an_attempt_is_cut_off_while_the_limit_is_enforced_and_only_if_it_had_half_of_the_time() {
+        let began = Instant::now();
+        let after = |secs| began + Duration::from_secs(secs);
+        let call = Call::new(Facts::default(), began, None);
+        let seen = || [0, 5, 6, 10].map(|secs| call.is_cut_off(after(secs)));
+        assert_eq!(seen(), [false; 4]);
+        assert_eq!(call.clone().cut_off(Duration::from_secs(10), after(10), seen), [true, true, false, false]);
+        assert_eq!(seen(), [false; 4]);
     }
 }

@@ -88,6 +88,8 @@ pub enum Phase {
     Idle,
     /// Waiting for further content; pings do not count.
     ContentIdle,
+    /// Waiting for more than a trickle.
+    Throughput,
     /// The whole exchange, body included.
     Total,
     /// The provider itself says that time ran out (408, 504).
@@ -275,6 +277,7 @@ impl Phase {
             Self::FirstContent => "first_content",
             Self::Idle => "idle",
             Self::ContentIdle => "content_idle",
+            Self::Throughput => "throughput",
             Self::Total => "total",
             Self::Upstream => "upstream",
         }
@@ -295,6 +298,7 @@ impl fmt::Display for Failure {
                 Phase::FirstContent => "no content within its time limit",
                 Phase::Idle => "the response went silent",
                 Phase::ContentIdle => "the response brought no further content",
+                Phase::Throughput => "the response came too slowly",
                 Phase::Total => "the exchange took longer than its time limit",
                 Phase::Upstream => "the provider reports a timeout",
             },
