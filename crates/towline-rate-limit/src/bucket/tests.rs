@@ -191,6 +191,19 @@ fn of_a_burst_with_more_low_points_than_are_kept_nine_tenths_come_back() {
 }
 
 #[test]
+fn low_points_that_were_merged_do_not_give_back_what_the_time_has_made_good() {
+    let began = Instant::now();
+    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(1000)), began);
+    bucket.reserve(began, 10).unwrap();
+    let charge = bucket.reserve(began + Duration::from_secs(9), 10).unwrap();
+    let now = began + Duration::from_secs(18);
+    (0..lows::MOST).for_each(|_| assert!(bucket.reserve(now, 5).is_ok()));
+    let before = bucket.available(now);
+    bucket.refund(now, &charge);
+    assert!(bucket.available(now) - before <= 2, "only 2 of the 10 were still lacking");
+}
+
+#[test]
 fn a_clock_that_comes_late_changes_nothing() {
     let began = Instant::now();
     let mut bucket = Bucket::new(Rate::new(60, 1000, Some(2)), began);
