@@ -22,8 +22,11 @@ use towline_tests::{Body, hyper, post};
 #[derive(Clone)]
 struct Upstream {
     seen: Arc<Mutex<Vec<(String, Instant)>>>,
-    answer: Arc<dyn Fn(&str, usize) -> Response<Body> + Send + Sync>,
+    answer: Arc<Answer>,
 }
+
+/// From the name of the target, and how often it was asked before.
+type Answer = dyn Fn(&str, usize) -> Response<Body> + Send + Sync;
 
 impl Upstream {
     fn new(answer: impl Fn(&str, usize) -> Response<Body> + Send + Sync + 'static) -> Self {

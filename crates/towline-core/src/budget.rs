@@ -331,7 +331,7 @@ mod tests {
             for (nth, budget) in fleet.iter().enumerate() {
                 let now = budget.0.began + Duration::from_secs(round * 10);
                 calls += 1;
-                if (nth as u64 + round) % 2 == 0 {
+                if (nth as u64 + round).is_multiple_of(2) {
                     budget.succeeded();
                     continue;
                 }

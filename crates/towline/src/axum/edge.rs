@@ -16,7 +16,7 @@ use towline_core::{BoxError, Dialect, Error};
 
 use super::error::{dialect_of, error_response};
 
-/// Makes a stack fit into an axum app. See the [module](self).
+/// Makes a stack fit into an axum app. See the [module](super).
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct EdgeLayer;
