@@ -1,6 +1,6 @@
 //! A paused clock that stands still until it is told to move.
 
-use std::{convert::Infallible, fmt, sync::mpsc, time::Duration};
+use std::{convert::Infallible, fmt, pin::pin, sync::mpsc, time::Duration};
 
 use tokio::task::{spawn_blocking, yield_now};
 
@@ -75,6 +75,26 @@ impl HeldClock {
         // tokio yields once, in which the timers fire. A test's own future is polled before the tasks that they wake.
         tokio::time::advance(by).await;
         yield_now().await;
+    }
+
+    /// Lets time pass until `future` is done: `step` of it for every 64 turns of the runtime.
+    ///
+    /// This is for tests with many waits, where no event tells of each: a stack that retries, backs off and falls back. Bytes on
+    /// loopback arrive within a few turns, so they take next to no time, but how many turns is up to the machine: choose steps
+    /// that are short beside the limits under test, and assert bounds rather than instants.
+    ///
+    /// # Panics
+    ///
+    /// If the clock is not paused: the test lacks `start_paused = true`.
+    pub async fn drive<F: Future>(&self, step: Duration, future: F) -> F::Output {
+        let mut future = pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                output = &mut future => return output,
+                () = self.settle(64) => self.advance(step).await,
+            }
+        }
     }
 
     /// Gives the runtime `turns` turns: in each, all tasks that can run do, and the sockets are asked once.

@@ -59,23 +59,38 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the table above is their documentation")]
 pub enum Fault {
+    /// 1: limits the rate once, and says for how long.
     LimitedOnce = 1,
+    /// 2: limits the rate for ever, and does not say for how long.
     Limited,
+    /// 3: fails once.
     ErrorOnce,
+    /// 4: is down.
     Down,
+    /// 5: resets the connection once.
     ResetOnce,
+    /// 6: takes the request and is silent.
     Silent,
+    /// 7: sends the head, and the first content much later.
     LateFirstToken,
+    /// 8: dies within its answer.
     StreamCut,
+    /// 9: falls silent within its answer.
     StreamStall,
+    /// 10: sends an event that is no JSON.
     BrokenEvent,
+    /// 11: leaves out the terminator.
     NoTerminator,
+    /// 12: finds the prompt too long.
     ContextLength,
+    /// 13: refuses the prompt.
     ContentPolicy,
+    /// 14: dies within its answer, and the fallback will not continue one.
     PrefillRefused,
+    /// 15: is down for a minute.
     Outage,
+    /// 16: is down, and somebody else answers.
     Substitute,
 }
 

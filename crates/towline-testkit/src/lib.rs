@@ -2,12 +2,16 @@
 //!
 //! - [`MockProvider`]: an HTTP/1.1 server on loopback that answers by a script of [`Reply`]s, misbehaves on the wire wherever
 //!   it is told to, and remembers what it was asked.
+//! - [`Answer`] and [`ProviderError`]: what a provider says, in the shape of each [`Dialect`], streamed or whole
+//!   ([`Reply::stream_of`], [`Reply::error_of`], [`MockProvider::speak`]).
+//! - [`Fault`]: sixteen ways in which providers are known to fail, each a primary and a fallback, ready to be ridden out.
+//! - [`ChaosLayer`]: a layer that injects failures, waits and broken bodies beneath a stack, by probability or count.
 //! - [`HeldClock`]: tokio's paused clock, made to stand still while bytes are under way.
 //! - [`Probe`]: a service wrapper that records breaches of tower's contract by the layers above it.
 //! - [`ScriptedBody`]: a body that yields, waits, hangs and fails by script; [`counted`] counts the polls of any future.
 //! - [`Gate`]: an event that a test opens, in any of these scripts.
 //!
-//! Nothing here knows the layers of towline: it serves any tower stack and any HTTP client.
+//! Nothing here knows the layers of towline, only the words that they share: it serves any tower stack and any HTTP client.
 //!
 //! # Example
 //!
@@ -54,7 +58,8 @@
 //!
 //! In a test without sockets use `#[tokio::test(start_paused = true)]` alone. Over sockets, where time need not move, leave the
 //! clock as it is and order things with [`Gate`]s and the provider's events. Over sockets, where a time limit or a wait is
-//! under test, pause the clock, hold it with a [`HeldClock`] and advance it when an event says that the wait has begun.
+//! under test, pause the clock, hold it with a [`HeldClock`] and advance it when an event says that the wait has begun, or
+//! [drive](HeldClock::drive) it in small steps.
 //!
 //! The crate turns on tokio's `test-util`, so it belongs in `[dev-dependencies]`.
 //!

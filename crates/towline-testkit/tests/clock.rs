@@ -64,6 +64,36 @@ async fn sleeps_in_a_row_need_a_leap_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_driven_clock_lets_many_waits_pass_over_real_sockets() {
+    let clock = HeldClock::hold();
+    let provider = MockProvider::start().await.unwrap();
+    provider.otherwise(Reply::ok().delay(MINUTE));
+    let begin = Instant::now();
+    let (call, polls) = counted(async {
+        for _ in 0..10 {
+            timeout(2 * MINUTE, ask(provider.url("/"))).await.unwrap().unwrap();
+            sleep(MINUTE).await;
+        }
+        "done"
+    });
+    assert_eq!(clock.drive(Duration::from_secs(1), call).await, "done");
+    assert!((20 * MINUTE..25 * MINUTE).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(polls.get() > 20);
+    let after = begin.elapsed();
+    clock.settle(100).await;
+    assert_eq!(begin.elapsed(), after, "and then it stands still again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driven_clock_does_not_move_for_what_needs_no_time() {
+    let clock = HeldClock::hold();
+    let begin = Instant::now();
+    clock.drive(MINUTE, async {}).await;
+    clock.drive(MINUTE, clock.settle(9)).await;
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn once_dropped_the_clock_leaps_again() {
     let begin = Instant::now();
     let (first, second) = (HeldClock::hold(), HeldClock::hold());
