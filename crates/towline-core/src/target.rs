@@ -1,6 +1,6 @@
 //! Where a call can go.
 
-use std::{fmt, hash, sync::Arc};
+use std::{fmt, hash, num::NonZeroU32, sync::Arc};
 
 use http::{Extensions, HeaderName, HeaderValue, Uri, header};
 
@@ -60,6 +60,7 @@ struct Inner {
     model: Option<Arc<str>>,
     credential: Option<Credential>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    weight: Option<NonZeroU32>,
 }
 
 impl Target {
@@ -83,7 +84,15 @@ impl Target {
         if base.query().is_some() {
             return Err(InvalidConfig::new("base", "must not have a query; use a credential or a header"));
         }
-        Ok(Self(Arc::new(Inner { name: name.into(), base, dialect: None, model: None, credential: None, headers: Vec::new() })))
+        Ok(Self(Arc::new(Inner {
+            name: name.into(),
+            base,
+            dialect: None,
+            model: None,
+            credential: None,
+            headers: Vec::new(),
+            weight: None,
+        })))
     }
 
     /// The same target, speaking `dialect`. Default: recognised from each request and answer.
@@ -108,6 +117,13 @@ impl Target {
     #[must_use]
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.with(|t| t.headers.push((name, value)))
+    }
+
+    /// The same target with a weight: where targets are drawn, it is drawn in proportion to it. Default: none, so that its
+    /// place in the list counts.
+    #[must_use]
+    pub fn with_weight(self, weight: NonZeroU32) -> Self {
+        self.with(|t| t.weight = Some(weight))
     }
 
     /// The target that a request is meant for, if a layer above has chosen one.
@@ -150,6 +166,12 @@ impl Target {
     #[must_use]
     pub fn credential(&self) -> Option<&Credential> {
         self.0.credential.as_ref()
+    }
+
+    /// Its weight, if told.
+    #[must_use]
+    pub fn weight(&self) -> Option<NonZeroU32> {
+        self.0.weight
     }
 
     /// The headers that every request to it carries.

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
-use towline_core::{Attempt, BoxError, Call, Error, Event, Failure, KeptRequest, Outcome, Target, body::TryClone};
+use towline_core::{BoxError, Error, Target, body::TryClone};
 
-use crate::{layer::Config, rewrite::rewrite, table};
-
-type Answer<R> = Result<Response<R>, Error>;
+use crate::{
+    config::Config,
+    progress::{Answer, Progress, Step},
+};
 
 pin_project! {
     /// The future of [`Fallback`](crate::Fallback).
@@ -28,17 +29,12 @@ pin_project! {
         S: Service<Request<B>>,
     {
         inner: S,
-        config: Arc<Config>,
-        call: Option<Call>,
-        // To make further hops from; none where there will be none.
-        original: Option<KeptRequest<B>>,
-        at: usize,
-        began: Instant,
-        // How long the call's trail was when this hop began.
-        trail: usize,
-        best: Option<(Failure, Answer<R>)>,
+        progress: Progress<B, R>,
         #[pin]
         state: State<B, S::Future>,
+        // When the hop under way has used up its share of the call's time; made when it first has to wait.
+        #[pin]
+        share: Option<Sleep>,
     }
 }
 
@@ -50,7 +46,16 @@ pin_project! {
         Under { #[pin] future: F },
         // The request could not be made for this target.
         Refused { error: Option<Error> },
+        // All targets are kept back; this one is the first to recover.
+        Waiting { #[pin] sleep: Sleep, at: usize },
+        Done,
     }
+}
+
+/// What a poll of the state brought.
+enum Brought<R> {
+    Answer(Answer<R>),
+    Waited(usize),
 }
 
 impl<S, B, R> ResponseFuture<S, B, R>
@@ -59,14 +64,8 @@ where
     B: Body + TryClone + From<Bytes>,
 {
     pub(crate) fn new(inner: S, config: Arc<Config>, request: Request<B>) -> Self {
-        let call = Call::of(request.extensions()).cloned();
-        let original = config.has_next(0).then(|| KeptRequest::keep(&request)).flatten();
-        let state = match config.targets.first() {
-            Some(target) => State::hop(rewrite(request, target, &config.secrets)),
-            None => State::Ready { request: Some(request) },
-        };
-        let trail = call.as_ref().map_or(0, Call::attempts);
-        Self { inner, config, call, original, at: 0, began: Instant::now(), trail, best: None, state }
+        let (progress, request) = Progress::begin(config, request);
+        Self { inner, progress, state: State::hop(request), share: None }
     }
 }
 
@@ -89,10 +88,25 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<R>> {
         loop {
-            let answer = ready!(self.as_mut().poll_hop(cx));
-            if let Some(answer) = self.as_mut().settle(answer) {
-                return Poll::Ready(answer);
-            }
+            let step = match self.as_mut().poll_state(cx) {
+                Poll::Ready(Brought::Answer(answer)) => self.as_mut().project().progress.judge(answer),
+                Poll::Ready(Brought::Waited(at)) => self.as_mut().project().progress.resume(at),
+                Poll::Pending => {
+                    ready!(self.as_mut().poll_share(cx));
+                    let mut this = self.as_mut().project();
+                    this.progress.give_up(|| this.state.set(State::Done))
+                }
+            };
+            let mut this = self.as_mut().project();
+            this.share.set(None);
+            this.state.set(match step {
+                Step::Hop(request) => State::hop(request),
+                Step::Wait(until, at) => State::Waiting { sleep: sleep_until(until), at },
+                Step::Answer(answer) => {
+                    this.state.set(State::Done);
+                    return Poll::Ready(answer);
+                }
+            });
         }
     }
 }
@@ -103,81 +117,42 @@ where
     S::Error: Into<BoxError>,
     B: Body + TryClone + From<Bytes>,
 {
-    fn poll_hop(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<R>> {
+    fn poll_state(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Brought<R>> {
         let mut this = self.project();
         loop {
             let future = match this.state.as_mut().project() {
                 StateProj::Ready { request } => {
                     if let Err(error) = ready!(this.inner.poll_ready(cx)) {
-                        return Poll::Ready(Err(Error::from(error.into())));
+                        return Poll::Ready(Brought::Answer(Err(Error::from(error.into()))));
                     }
-                    match request.take() {
-                        Some(request) => this.inner.call(request),
-                        // Only a future that has ended has no request and none under way.
-                        None => return Poll::Pending,
-                    }
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    this.inner.call(request)
                 }
-                StateProj::Under { future } => return future.poll(cx).map_err(|e| Error::from(e.into())),
-                StateProj::Refused { error } => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
+                StateProj::Under { future } => {
+                    return future.poll(cx).map(|answer| Brought::Answer(answer.map_err(|error| Error::from(error.into()))));
+                }
+                StateProj::Refused { error } => {
+                    return error.take().map_or(Poll::Pending, |error| Poll::Ready(Brought::Answer(Err(error))));
+                }
+                StateProj::Waiting { sleep, at } => return sleep.poll(cx).map(|()| Brought::Waited(*at)),
+                StateProj::Done => return Poll::Pending,
             };
             this.state.set(State::Under { future });
         }
     }
 
-    /// What becomes of the call after a hop's answer: the answer, or `None` after moving on.
-    fn settle(self: Pin<&mut Self>, answer: Answer<R>) -> Option<Answer<R>> {
+    /// Whether the hop under way, which has to wait, has used up its share.
+    fn poll_share(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let Some(target) = this.config.targets.get(*this.at) else { return Some(answer) };
-        let failure = Outcome::of(answer.as_ref()).into_failure();
-        let now = Instant::now();
-        if let Some(call) = this.call {
-            // A retry layer beneath writes down each attempt; where there is none, the hop is the attempt.
-            if call.attempts() == *this.trail {
-                call.record(attempt(target, failure.as_ref(), &answer, *this.began, now));
-            }
-            *this.trail = call.attempts();
+        if !matches!(*this.state, State::Ready { .. } | State::Under { .. }) {
+            return Poll::Pending;
         }
-        let Some(failure) = failure else { return Some(answer.map(|response| answered_by(response, target))) };
-
-        let in_time = this.call.as_ref().and_then(|call| call.remaining(now)).is_none_or(|left| !left.is_zero());
-        let next = this.config.targets.get(*this.at + 1).filter(|_| in_time && this.config.may_move_on(*this.at, &failure));
-        let request = next.and_then(|next| Some((next, this.original.as_ref()?.request()?)));
-        let Some((next, request)) = request else {
-            let is_final = !table::moves_on(&failure);
-            return Some(this.best.take().filter(|(best, _)| !is_final && !table::is_more_useful(&failure, best)).map_or_else(
-                || exhausted(this.config, *this.at, &failure, answer.map(|response| answered_by(response, target))),
-                |(best, kept)| exhausted(this.config, *this.at, &best, kept),
-            ));
-        };
-
-        this.config.observer.tell(&Event::FallbackMoved { from: target, to: next, failure: &failure });
-        let answer = answer.map(|response| answered_by(response, target));
-        if this.best.as_ref().is_none_or(|(best, _)| table::is_more_useful(&failure, best)) {
-            *this.best = Some((failure, answer));
+        if this.share.is_none() {
+            let Some(at) = this.progress.give_up_at() else { return Poll::Pending };
+            this.share.set(Some(sleep_until(at)));
         }
-        *this.at += 1;
-        *this.began = now;
-        this.state.set(State::hop(rewrite(request, next, &this.config.secrets)));
-        None
+        this.share.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
     }
-}
-
-fn attempt<R>(target: &Target, failure: Option<&Failure>, answer: &Answer<R>, began: Instant, now: Instant) -> Attempt {
-    let mut attempt = Attempt::new(began, now);
-    attempt.target = Some(Arc::clone(target.key()));
-    attempt.failure = failure.map(|failure| failure.kind);
-    attempt.status = answer.as_ref().ok().map(Response::status);
-    attempt
-}
-
-fn answered_by<R>(mut response: Response<R>, target: &Target) -> Response<R> {
-    response.extensions_mut().insert(target.clone());
-    response
-}
-
-fn exhausted<R>(config: &Config, at: usize, failure: &Failure, answer: Answer<R>) -> Answer<R> {
-    config.observer.tell(&Event::FallbackExhausted { tried: at + 1, failure });
-    answer
 }
 
 impl<S, B, R> fmt::Debug for ResponseFuture<S, B, R>
@@ -185,8 +160,6 @@ where
     S: Service<Request<B>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("target", &self.config.targets.get(self.at).map(Target::name))
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("target", &self.progress.target().map(Target::name)).finish_non_exhaustive()
     }
 }

@@ -1,11 +1,21 @@
-//! The configuration.
+//! The configuration, as a user writes it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 
 use tower_layer::Layer;
-use towline_core::{Failure, InvalidConfig, Observer, Target};
+use towline_core::{Call, Failure, InvalidConfig, Jitter, Observer, Target};
 
-use crate::{rewrite::Secrets, service::Fallback, table};
+use crate::{
+    config::Config,
+    rewrite::Secrets,
+    service::Fallback,
+    targets::{Role, Targets},
+};
 
 /// Tries one target after the other. See the [crate's page](crate).
 #[derive(Clone)]
@@ -13,70 +23,150 @@ pub struct FallbackLayer {
     config: Arc<Config>,
 }
 
-#[derive(Clone)]
-pub(crate) struct Config {
-    pub(crate) targets: Vec<Target>,
-    pub(crate) secrets: Secrets,
-    pub(crate) observer: Observer,
-    max_targets: usize,
-    moves_on: Option<Arc<Opinion>>,
-}
-
-type Opinion = dyn Fn(&Failure) -> Option<bool> + Send + Sync;
-
-/// How many targets a call tries at most, unless told otherwise.
-const MAX_TARGETS: usize = 4;
-
 impl FallbackLayer {
-    /// Tries `targets` in this order. None at all hands every request on untouched.
+    /// Tries `targets` in this order, or as they are drawn where they have [weights](Target::with_weight): each time one is
+    /// needed, among those that are left; those without a weight come last. None at all hands every request on untouched.
     ///
     /// # Errors
     ///
     /// `targets` if two of them have the same name: their circuits and limits would be one.
     pub fn new(targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
-        let targets: Vec<_> = targets.into_iter().collect();
-        if let Some((_, twin)) =
-            targets.iter().enumerate().find(|(at, target)| targets.iter().take(*at).any(|other| other == *target))
-        {
-            return Err(InvalidConfig::new("targets", format!("two targets are called {:?}", twin.name())));
-        }
-        let secrets = Secrets::of(&targets);
-        Ok(Self {
-            config: Arc::new(Config { targets, secrets, observer: Observer::none(), max_targets: MAX_TARGETS, moves_on: None }),
-        })
+        let mut known = Targets::default();
+        known.add(Role::Ordinary, "targets", targets)?;
+        Ok(Self { config: Arc::new(Config::new(known)) })
     }
 
     /// Hands every request on untouched, as [`new`](Self::new) does without targets.
     #[must_use]
     pub fn none() -> Self {
-        let secrets = Secrets::of(&[]);
-        Self {
-            config: Arc::new(Config {
-                targets: Vec::new(),
-                secrets,
-                observer: Observer::none(),
-                max_targets: MAX_TARGETS,
-                moves_on: None,
-            }),
-        }
+        Self { config: Arc::new(Config::new(Targets::default())) }
     }
 
-    /// How many targets one call tries at most, the first included. Default: 4.
+    /// Targets with a larger window, for prompts that do not fit another's (`ContextLength`), and for nothing else. A call that has
+    /// come to them goes on among them. Default: none, and the caller is told that the prompt is too long.
+    ///
+    /// # Errors
+    ///
+    /// `context_window_targets` if two of them have the same name, or there are no ordinary targets to come from.
+    pub fn context_window_targets(self, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
+        self.add(Role::Window, "context_window_targets", targets)
+    }
+
+    /// Targets for what another's content policy refuses (`ContentPolicy`), and for nothing else. Default: none, and the refusal goes
+    /// to the caller in the provider's own words. What a guard of the caller's own refused (scope `Request`) goes nowhere else in
+    /// any case.
+    ///
+    /// # Errors
+    ///
+    /// `content_policy_targets` if two of them have the same name, or there are no ordinary targets to come from.
+    pub fn content_policy_targets(self, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
+        self.add(Role::Policy, "content_policy_targets", targets)
+    }
+
+    /// How many targets one call tries at most, the first included. Those that a layer of ours refuses do not count. Default: 4.
     ///
     /// # Errors
     ///
     /// `max_targets` if it is zero.
     pub fn max_targets(self, most: usize) -> Result<Self, InvalidConfig> {
-        if most == 0 {
-            return Err(InvalidConfig::new("max_targets", "must be at least 1"));
-        }
+        let most = NonZeroUsize::new(most).ok_or_else(|| InvalidConfig::new("max_targets", "must be at least 1"))?;
         Ok(self.with(|config| config.max_targets = most))
+    }
+
+    /// After how many attempts, over all targets and with the retries beneath, no further target is tried. Retries at a target are
+    /// the retry layer's own to limit, so the last target may exceed it. They are counted in the trail of the [`Call`]; without one, each
+    /// target counts as one. Default: 4, or `max_targets` where that is more.
+    ///
+    /// # Errors
+    ///
+    /// `max_attempts` if it is zero.
+    pub fn max_attempts(self, most: u32) -> Result<Self, InvalidConfig> {
+        let most = NonZeroU32::new(most).ok_or_else(|| InvalidConfig::new("max_attempts", "must be at least 1"))?;
+        Ok(self.with(|config| config.max_attempts = Some(most)))
     }
 
     /// An opinion of your own on which failures move on to the next target; `None` leaves it to the table of the crate's page.
     #[must_use]
     pub fn moves_on(self, opinion: impl Fn(&Failure) -> Option<bool> + Send + Sync + 'static) -> Self {
         self.with(|config| config.moves_on = Some(Arc::new(opinion)))
+    }
+
+    /// The same for failures of one target, asked before that for all. The targets must have been named before.
+    ///
+    /// # Errors
+    ///
+    /// `moves_on_from` if there is no target of this name.
+    pub fn moves_on_from(
+        self,
+        target: &str,
+        opinion: impl Fn(&Failure) -> Option<bool> + Send + Sync + 'static,
+    ) -> Result<Self, InvalidConfig> {
+        let Some(name) = self.config.targets.all().iter().find(|known| known.name() == target).map(Target::key).cloned() else {
+            return Err(InvalidConfig::new("moves_on_from", format!("there is no target called {target:?}")));
+        };
+        Ok(self.with(|config| {
+            config.of_targets.retain(|(known, _)| *known != name);
+            config.of_targets.push((name, Arc::new(opinion)));
+        }))
+    }
+
+    /// Whether a credential that is not accepted (`Auth`, or `Permission` of scope `Credential`) moves on. Default: no.
+    #[must_use]
+    pub fn auth_moves_on(self, moves: bool) -> Self {
+        self.with(|config| config.auth_moves_on = moves)
+    }
+
+    /// Who is told, at once, that a target did not accept its credential, whether or not the call moves on. Called on the path of
+    /// the request: be quick. Default: nobody.
+    #[must_use]
+    pub fn on_auth_failure(self, hook: impl Fn(&Target, &Failure, Option<&Call>) + Send + Sync + 'static) -> Self {
+        self.with(|config| config.on_auth_failure = Some(Arc::new(hook)))
+    }
+
+    /// Who is told, for review, that a target refused a request by its content policy. Called on the path of the request: be
+    /// quick. Default: nobody.
+    #[must_use]
+    pub fn on_refusal(self, hook: impl Fn(&Target, &Failure, Option<&Call>) + Send + Sync + 'static) -> Self {
+        self.with(|config| config.on_refusal = Some(Arc::new(hook)))
+    }
+
+    /// How long to wait for the target that is the first to recover, when layers of ours refused all of them. It is waited for
+    /// once, and only where the call's deadline is later. Zero waits for none. Default: 5 s.
+    #[must_use]
+    pub fn wait_for_recovery(self, longest: Duration) -> Self {
+        self.with(|config| config.recovery = longest)
+    }
+
+    /// The part of the time until the call's deadline that a target may take to begin its answer while there is another to go to.
+    /// One that takes longer has failed with `Timeout(Head)`. 1 lets each take all. Default: 0.5.
+    ///
+    /// # Errors
+    ///
+    /// `deadline_share` unless it is above 0 and at most 1.
+    pub fn deadline_share(self, share: f64) -> Result<Self, InvalidConfig> {
+        if share > 0.0 && share <= 1.0 {
+            return Ok(self.with(|config| config.share = share));
+        }
+        Err(InvalidConfig::new("deadline_share", "must be above 0 and at most 1"))
+    }
+
+    /// Whether a response says in its headers who answered (`x-towline-target`), after how many attempts (`x-towline-attempts`), and,
+    /// where that was not the first target, what had failed there (`x-towline-fallback`). Default: no; the extensions always say.
+    #[must_use]
+    pub fn answer_headers(self, say: bool) -> Self {
+        self.with(|config| config.answer_headers = say)
+    }
+
+    /// The source of chance, for targets with weights and for waits. Default: one seeded by the operating system.
+    #[must_use]
+    pub fn jitter(self, jitter: Jitter) -> Self {
+        self.with(|config| config.jitter = jitter)
+    }
+
+    /// A source of chance that draws the same in the same order each time.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        self.jitter(Jitter::seeded(seed))
     }
 
     /// Whom to tell when a call moves on. Default: nobody.
@@ -86,27 +176,25 @@ impl FallbackLayer {
         self.with(|config| config.observer = observer)
     }
 
-    /// The targets, in order.
+    /// All targets, of whatever role, as they were named.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
-        &self.config.targets
+        self.config.targets.all()
+    }
+
+    fn add(mut self, role: Role, field: &'static str, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
+        if !self.config.targets.has(Role::Ordinary) {
+            return Err(InvalidConfig::new(field, "would never be asked without ordinary targets"));
+        }
+        let config = Arc::make_mut(&mut self.config);
+        config.targets.add(role, field, targets)?;
+        config.secrets = Secrets::of(config.targets.all());
+        Ok(self)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
-    }
-}
-
-impl Config {
-    /// Whether a call that failed at the target numbered `at` may go on to the next one.
-    pub(crate) fn may_move_on(&self, at: usize, failure: &Failure) -> bool {
-        let own = || self.moves_on.as_ref().and_then(|opinion| opinion(failure));
-        self.has_next(at) && own().unwrap_or_else(|| table::moves_on(failure))
-    }
-
-    pub(crate) fn has_next(&self, at: usize) -> bool {
-        at + 1 < self.targets.len().min(self.max_targets)
     }
 }
 
@@ -120,9 +208,6 @@ impl<S> Layer<S> for FallbackLayer {
 
 impl fmt::Debug for FallbackLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FallbackLayer")
-            .field("targets", &self.config.targets)
-            .field("max_targets", &self.config.max_targets)
-            .finish_non_exhaustive()
+        self.config.fmt(f)
     }
 }

@@ -38,16 +38,34 @@
 //!
 //! 1. A success is the answer, and so is `Aborted`. Nothing replaces an answer that has begun: `ClassifyLayer` holds a stream until its first
 //!    content, so what fails before it still moves on.
-//! 2. [`FallbackLayer::moves_on`], if it has an opinion, decides.
-//! 3. A failure that is the request's own (scope `Request`) would fail anywhere, and so would one that the caller or our own deadline caused: it is the answer. The
+//! 2. [`moves_on_from`](FallbackLayer::moves_on_from) this target, then [`moves_on`](FallbackLayer::moves_on), if it has an opinion, decides.
+//! 3. `ContextLength` goes to the [`context_window_targets`](FallbackLayer::context_window_targets), and `ContentPolicy`, unless it is the request's
+//!    own (scope `Request`), to the [`content_policy_targets`](FallbackLayer::content_policy_targets). Where there are none it stays, in the provider's
+//!    own words: another policy or a larger window is a choice that nobody can make for the caller.
+//! 4. A failure that is the request's own would fail anywhere, and so would one that the caller or our own deadline caused: it is the answer. The
 //!    exceptions are `CircuitOpen` and `LimitedLocally`, which speak of one target, and `Untranslatable`.
-//! 4. `Auth` and `Permission` of a credential stay too: a key that is wrong wants a person, not another provider's bill.
-//! 5. `ContentPolicy` and `ContextLength` stay: another policy or a larger window is a choice that nobody can make for the caller.
-//! 6. Everything else moves on, as long as there is a target left, the body can be sent again, the call's deadline has not passed,
-//!    and no more than [`max_targets`](FallbackLayer::max_targets) (4) have been tried.
+//! 5. `Auth` and `Permission` of a credential stay: a key that is wrong wants a person ([`on_auth_failure`](FallbackLayer::on_auth_failure)), not
+//!    another provider's bill, unless [`auth_moves_on`](FallbackLayer::auth_moves_on).
+//! 6. Everything else moves on.
 //!
-//! When no target answered, the caller gets the most useful failure: one that a provider spoke rather than a refusal of ours; among those that
-//! name a wait, the shortest; else the first.
+//! It moves on within the list that it is in, to no target twice, as long as the body can be sent again, the call's deadline has not
+//! passed, no more than [`max_targets`](FallbackLayer::max_targets) (4) were asked and fewer than [`max_attempts`](FallbackLayer::max_attempts)
+//! (4) attempts made over all targets. Retries count as attempts; what a breaker or limiter of ours refused counts as nothing.
+//!
+//! When no target answered, the caller gets the most useful failure with its body: one that a provider spoke rather than a refusal of ours;
+//! among those that name a wait, the shortest, so that a refusal of ours names the earliest recovery; else the first. What a special target did
+//! wrong hides no prompt that was too long.
+//!
+//! # Targets that are kept back, and time
+//!
+//! A breaker or limiter beneath answers at once for a target that is to be left alone, so passing it over costs nothing. When *all* were
+//! refused like that, the one that recovers first is waited for, once: for at most 5 s
+//! ([`wait_for_recovery`](FallbackLayer::wait_for_recovery)), with up to a tenth, 250 ms at most, of chance on top, and only if the
+//! deadline is later than that. Then the others have their turn again. A single target is not waited for; that is the limiter's affair.
+//!
+//! Where a call has a deadline and there is a target left, a hop may take half of the time left
+//! ([`deadline_share`](FallbackLayer::deadline_share)) until its answer begins. Then it is dropped, and has failed with `Timeout(Head)`; the last
+//! one may take all. An answer that has begun may go on until the deadline. A breaker beneath learns of it by `Call::cut_off`.
 //!
 //! # How a request is made anew
 //!
@@ -60,19 +78,37 @@
 //!   `host`; of the query `key`, `api_key`, `access_token` and their like.
 //! - **Added**: the target's headers, then its credential.
 //!
-//! # The rest
+//! # Errors
 //!
-//! With no targets at all it hands every request on untouched. It is always ready: the inner service is readied within the call. Dropping
-//! the future cancels the hop under way. A success costs the copy of the request (one allocation for the head) where there is more than one
-//! target, and what the rewriting makes: a URI, and a body if the model changes.
+//! [`towline_core::Error`]: what came from beneath, converted and not wrapped; `Timeout(Head)` of a hop that had used up its share; and
+//! `Untranslatable` where no URI can be made of a base and a path. The trail of the [`Call`](towline_core::Call) has each hop that no retry
+//! layer beneath has written down itself.
+//!
+//! # Cancellation, cost
+//!
+//! It is always ready: the inner service is readied within the call. Dropping the future cancels the hop under way; there is never
+//! more than one, and nothing else is held.
+//!
+//! A success costs the copy of the request (one allocation for the head) where there is more than one target, however many there are,
+//! and what the rewriting makes: a URI, and a body if the model changes.
+//!
+//! # What it does not do
+//!
+//! It opens no circuits and counts no limits: it asks the layers beneath. It sends nothing twice at once (no hedging), nothing again to a target
+//! that has failed, and a body that can be sent only once to its first target only. With no targets at all it hands every request on untouched.
+//!
+//! # Elsewhere in the stack
 //!
 //! It stands above the layers that keep state by target (retry, breaker, limiter). Beneath them they would keep one state for all.
 
+mod config;
 mod future;
 mod layer;
+mod progress;
 mod rewrite;
 mod service;
 mod table;
+mod targets;
 
 pub use future::ResponseFuture;
 pub use layer::FallbackLayer;

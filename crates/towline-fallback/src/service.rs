@@ -11,7 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 use towline_core::{BoxError, Error, body::TryClone};
 
-use crate::{future::ResponseFuture, layer::Config};
+use crate::{config::Config, future::ResponseFuture};
 
 /// The service that [`FallbackLayer`](crate::FallbackLayer) makes.
 #[derive(Clone)]
@@ -63,6 +63,6 @@ where
 
 impl<S: std::fmt::Debug> std::fmt::Debug for Fallback<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fallback").field("inner", &self.inner).field("targets", &self.config.targets).finish()
+        f.debug_struct("Fallback").field("inner", &self.inner).field("targets", &self.config.targets.all()).finish()
     }
 }

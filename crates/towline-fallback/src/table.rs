@@ -14,6 +14,11 @@ pub(crate) fn moves_on(failure: &Failure) -> bool {
     }
 }
 
+/// Whether a layer of ours kept the target back, so that it was never asked.
+pub(crate) fn is_refusal(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::CircuitOpen | FailureKind::LimitedLocally)
+}
+
 /// Whether `new` tells the caller more than `old`, which came first.
 pub(crate) fn is_more_useful(new: &Failure, old: &Failure) -> bool {
     let spoken = |failure: &Failure| failure.origin == Origin::Upstream;

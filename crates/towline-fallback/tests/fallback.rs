@@ -10,51 +10,12 @@ use http_body_util::Full;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
-use towline_core::{
-    BoxError, Call, Error, Event, Facts, Failure, FailureKind, Observe, Outcome, Target, body::ReplayBody,
-};
+use towline_core::{BoxError, Call, Event, Facts, Failure, FailureKind, Observe, Outcome, Target, body::ReplayBody};
 use towline_fallback::FallbackLayer;
 
-type Reply = Result<Response<&'static str>, Error>;
+mod support;
 
-fn targets(names: &[&str]) -> Vec<Target> {
-    names.iter().map(|name| Target::new(name, format!("http://{name}")).unwrap()).collect()
-}
-
-fn status(status: u16) -> Reply {
-    Ok(Response::builder().status(status).body("").unwrap())
-}
-
-fn limited(after: &str) -> Reply {
-    Ok(Response::builder().status(429).header("retry-after", after).body("").unwrap())
-}
-
-fn refused(kind: FailureKind) -> Reply {
-    Err(Error::new(Failure::new(kind)))
-}
-
-fn request() -> Request<Full<Bytes>> {
-    Request::post("/v1/chat/completions").body(Full::from("{}")).unwrap()
-}
-
-/// Sends one request through `layer`; returns the answer and the hosts that were asked, in order.
-async fn ask(
-    layer: &FallbackLayer,
-    request: Request<Full<Bytes>>,
-    reply: impl Fn(&str) -> Reply + Clone + Send + 'static,
-) -> (Reply, Vec<String>) {
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&asked);
-    let inner = tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let answer = reply(&host);
-        log.lock().push(host);
-        async move { answer }
-    });
-    let answer = layer.layer(inner).oneshot(request).await;
-    let asked = asked.lock().clone();
-    (answer, asked)
-}
+use support::*;
 
 #[tokio::test]
 async fn the_first_target_that_can_answer_does() {

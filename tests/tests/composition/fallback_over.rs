@@ -63,7 +63,7 @@ async fn each_target_has_a_circuit_and_an_open_one_is_passed_by() {
 async fn each_target_has_a_limit_and_who_would_wait_too_long_goes_on() {
     let provider = Provider::new([]);
     let limiter = limiter(2).max_wait(ms(0));
-    let client = fallback().layer(limiter.layer(provider.transport()));
+    let client = fallback().wait_for_recovery(ms(0)).layer(limiter.layer(provider.transport()));
     for _ in 0..4 {
         assert_eq!(ask(&client).await, "200 {}");
     }

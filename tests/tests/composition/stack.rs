@@ -54,7 +54,7 @@ async fn an_outage_of_all_targets_ends_in_refusals_that_cost_nothing() {
     let minute = NonZeroU32::new(6000).unwrap();
     let (breaker, limiter) = (CircuitBreakerLayer::new(), RateLimitLayer::requests_per_minute(minute));
     let client = towline::stack(provider.transport())
-        .fallback(fallback())
+        .fallback(fallback().wait_for_recovery(ms(0)))
         .retry(retry())
         .circuit_breaker(breaker.clone())
         .rate_limit(limiter.clone())
@@ -77,7 +77,8 @@ fn refusal(kind: FailureKind) -> Result<(), FailureKind> {
 async fn a_silent_target_loses_its_turn_though_the_deadline_comes_before_any_limit() {
     let provider = Provider::new([]).always("a", silence());
     let breaker = CircuitBreakerLayer::new();
-    let stack = towline::stack(provider.transport()).call(call_within(20 * SECOND)).fallback(fallback());
+    let fallback = fallback().deadline_share(1.0).unwrap();
+    let stack = towline::stack(provider.transport()).call(call_within(20 * SECOND)).fallback(fallback);
     let client = stack.circuit_breaker(breaker.clone()).build();
     for _ in 0..5 {
         assert_eq!(ask(&client).await, "DeadlineExceeded", "no time is left for another target");

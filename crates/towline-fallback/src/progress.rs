@@ -1,0 +1,250 @@
+//! What is known of a call between its hops, and what is decided there.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+use towline_core::{Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Outcome, Phase, Target, body::TryClone};
+
+use crate::{config::Config, rewrite::rewrite, table, targets::Role};
+
+pub(crate) type Answer<R> = Result<Response<R>, Error>;
+
+pub(crate) struct Progress<B, R> {
+    config: Arc<Config>,
+    call: Option<Call>,
+    /// To make further hops from; none where there will be none.
+    original: Option<KeptRequest<B>>,
+    /// The target of the hop under way; none where there are no targets.
+    at: Option<usize>,
+    began: Instant,
+    /// How long the call's trail was when this hop began, and when the first one did.
+    trail: usize,
+    first: usize,
+    past: Vec<Past>,
+    /// Hops that were not refused by a layer of ours.
+    asked: usize,
+    waited: bool,
+    best: Option<(Failure, Answer<R>)>,
+}
+
+/// A hop that failed.
+struct Past {
+    at: usize,
+    kind: FailureKind,
+    /// When a layer of ours that refused it will let it through, if one did and told.
+    recovers: Option<Instant>,
+}
+
+/// What follows a hop.
+pub(crate) enum Step<B, R> {
+    Answer(Answer<R>),
+    Hop(Result<Request<B>, Error>),
+    /// Wait, then [`Progress::resume`] at this target.
+    Wait(Instant, usize),
+}
+
+impl<B, R> Progress<B, R>
+where
+    B: Body + TryClone + From<Bytes>,
+{
+    /// A call, with the request of its first hop.
+    pub(crate) fn begin(config: Arc<Config>, request: Request<B>) -> (Self, Result<Request<B>, Error>) {
+        let call = Call::of(request.extensions()).cloned();
+        let original = config.may_move_on().then(|| KeptRequest::keep(&request)).flatten();
+        let at = config.targets.next(Role::Ordinary, |_| false, &config.jitter);
+        let first = match at.and_then(|at| config.targets.at(at)) {
+            Some(target) => rewrite(request, target, &config.secrets),
+            None => Ok(request),
+        };
+        let trail = call.as_ref().map_or(0, Call::attempts);
+        let (began, past) = (Instant::now(), Vec::new());
+        (Self { config, call, original, at, began, trail, first: trail, past, asked: 0, waited: false, best: None }, first)
+    }
+
+    /// Until when the hop under way must have begun its answer, so that another target still has a chance.
+    pub(crate) fn give_up_at(&self) -> Option<Instant> {
+        let left = self.call.as_ref()?.remaining(self.began)?;
+        let (config, at) = (&self.config, self.at?);
+        let another =
+            || config.targets.has_left(config.targets.role(at)?, |other| other == at || self.is_past(other)).then_some(());
+        self.original.as_ref().filter(|_| config.share < 1.0 && self.asked + 1 < config.max_targets.get())?;
+        another()?;
+        self.began.checked_add(left.mul_f64(config.share))
+    }
+
+    /// Ends a hop that has used up its share: `drop_it`, and what follows.
+    pub(crate) fn give_up(&mut self, drop_it: impl FnOnce()) -> Step<B, R> {
+        let (phase, now) = (Phase::Head, Instant::now());
+        let limit = now.saturating_duration_since(self.began);
+        // So that a breaker beneath does not take it for the caller's leave.
+        match &self.call {
+            Some(call) => call.cut_off(limit, now, drop_it),
+            None => drop_it(),
+        }
+        self.config.observer.tell(&Event::TimedOut { target: self.target(), phase, limit });
+        // Whoever writes the trail beneath was dropped with the hop.
+        self.trail = self.call.as_ref().map_or(0, Call::attempts);
+        self.judge(Err(Failure::new(FailureKind::Timeout(phase)).into()))
+    }
+
+    /// What becomes of the call after a hop's answer.
+    pub(crate) fn judge(&mut self, answer: Answer<R>) -> Step<B, R> {
+        let Some((at, target)) = self.at.zip(self.target().cloned()) else { return Step::Answer(answer) };
+        let failure = Outcome::of(answer.as_ref()).into_failure();
+        let now = Instant::now();
+        self.record(&target, failure.as_ref(), &answer, now);
+        let answer = answer.map(|response| answered_by(response, &target));
+        let Some(failure) = failure else { return Step::Answer(self.finish(answer)) };
+        self.config.alert(&target, &failure, self.call.as_ref());
+        let refused = table::is_refusal(failure.kind);
+        self.asked += usize::from(!refused);
+        let recovers = failure.hint.retry_after.filter(|_| refused).and_then(|wait| now.checked_add(wait));
+        self.past.push(Past { at, kind: failure.kind, recovers });
+
+        let role = self.config.targets.role(at).unwrap_or(Role::Ordinary);
+        let lists = self.config.lists(&target, role, &failure);
+        if let Some(request) = self.hop(lists, &target, &failure, now) {
+            self.keep(failure, answer);
+            return Step::Hop(request);
+        }
+        if let Some((until, first)) = self.recovery(now) {
+            self.keep(failure, answer);
+            return Step::Wait(until, first);
+        }
+        Step::Answer(self.last_word(role, lists, failure, answer))
+    }
+
+    /// The request for a target that was waited for.
+    pub(crate) fn resume(&mut self, at: usize) -> Step<B, R> {
+        self.past.clear();
+        match self.request(at, Instant::now()) {
+            Some(request) => Step::Hop(request),
+            None => Step::Answer(
+                self.best.take().map_or_else(|| Err(Failure::new(FailureKind::DeadlineExceeded).into()), |(_, answer)| answer),
+            ),
+        }
+    }
+
+    /// The request of the next hop, if there is one.
+    fn hop(
+        &mut self,
+        lists: [Option<Role>; 2],
+        from: &Target,
+        failure: &Failure,
+        now: Instant,
+    ) -> Option<Result<Request<B>, Error>> {
+        let in_time = self.call.as_ref().and_then(|call| call.remaining(now)).is_none_or(|left| !left.is_zero());
+        if !in_time || self.asked >= self.config.max_targets.get() || self.attempts() >= self.config.max_attempts() {
+            return None;
+        }
+        let config = Arc::clone(&self.config);
+        let next = |role| config.targets.next(role, |at| self.is_past(at), &config.jitter);
+        let at = lists.into_iter().flatten().find_map(next)?;
+        let request = self.request(at, now)?;
+        self.config.observer.tell(&Event::FallbackMoved { from, to: config.targets.at(at)?, failure });
+        Some(request)
+    }
+
+    fn request(&mut self, at: usize, now: Instant) -> Option<Result<Request<B>, Error>> {
+        let target = self.config.targets.at(at)?;
+        let request = self.original.as_ref()?.request()?;
+        (self.at, self.began) = (Some(at), now);
+        Some(rewrite(request, target, &self.config.secrets))
+    }
+}
+
+impl<B, R> Progress<B, R> {
+    pub(crate) fn target(&self) -> Option<&Target> {
+        self.config.targets.at(self.at?)
+    }
+
+    /// The soonest of all targets to recover, where all were refused by layers of ours, and when to ask it.
+    fn recovery(&mut self, now: Instant) -> Option<(Instant, usize)> {
+        if self.waited || self.asked > 0 || self.attempts() > 0 || self.original.is_none() {
+            return None;
+        }
+        let soonest = self.past.iter().filter_map(|past| Some((past.recovers?, past.at))).min()?;
+        let wait = soonest.0.saturating_duration_since(now);
+        // All who wait were told the same instant; chance spreads them.
+        let until = soonest.0.checked_add(self.config.jitter.up_to((wait / 10).min(SPREAD)))?;
+        let too_late = self.call.as_ref().and_then(Call::deadline).is_some_and(|deadline| deadline <= until);
+        if wait > self.config.recovery || self.config.recovery.is_zero() || too_late {
+            return None;
+        }
+        self.waited = true;
+        Some((until, soonest.1))
+    }
+
+    /// The most useful failure.
+    fn last_word(&mut self, role: Role, lists: [Option<Role>; 2], failure: Failure, answer: Answer<R>) -> Answer<R> {
+        let config = &self.config;
+        let stays = !lists.into_iter().flatten().any(|list| config.targets.has(list));
+        // A target that was asked for one reason only does not hide that reason.
+        let is_final = stays && (role == Role::Ordinary || failure.kind == FailureKind::ContentPolicy);
+        let (failure, answer) = match self.best.take() {
+            Some((best, kept)) if !is_final && !table::is_more_useful(&failure, &best) => (best, kept),
+            _ => (failure, answer),
+        };
+        config.observer.tell(&Event::FallbackExhausted { tried: self.past.len(), failure: &failure });
+        self.finish(answer)
+    }
+
+    fn keep(&mut self, failure: Failure, answer: Answer<R>) {
+        if self.best.as_ref().is_none_or(|(best, _)| table::is_more_useful(&failure, best)) {
+            self.best = Some((failure, answer));
+        }
+    }
+
+    fn is_past(&self, at: usize) -> bool {
+        self.past.iter().any(|past| past.at == at)
+    }
+
+    /// How many attempts left us so far, retries included where the call's trail tells of them.
+    fn attempts(&self) -> usize {
+        let left = |attempt: &Attempt| attempt.failure.is_none_or(|kind| !table::is_refusal(kind));
+        self.call.as_ref().map_or(self.asked, |call| call.trail().iter().skip(self.first).filter(|attempt| left(attempt)).count())
+    }
+
+    /// A retry layer beneath writes down each attempt; where there is none, the hop is the attempt.
+    fn record(&mut self, target: &Target, failure: Option<&Failure>, answer: &Answer<R>, now: Instant) {
+        let Some(call) = &self.call else { return };
+        if call.attempts() == self.trail {
+            let mut attempt = Attempt::new(self.began, now);
+            attempt.target = Some(Arc::clone(target.key()));
+            attempt.failure = failure.map(|failure| failure.kind);
+            attempt.status = answer.as_ref().ok().map(Response::status);
+            call.record(attempt);
+        }
+        self.trail = call.attempts();
+    }
+
+    /// The answer to the call, with what its headers are to say.
+    fn finish(&self, answer: Answer<R>) -> Answer<R> {
+        let mut response = answer?;
+        if self.config.answer_headers {
+            let hops = self.past.len() + usize::from(Outcome::of_response(&response).failure().is_none());
+            let attempts = self.call.as_ref().map_or(hops, Call::attempts);
+            let moved = self.past.first().filter(|_| hops > 1).map(|past| HeaderValue::from_static(past.kind.name()));
+            // A name that cannot stand in a header is left out.
+            let target = Target::of(response.extensions()).and_then(|target| HeaderValue::from_str(target.name()).ok());
+            let told = [(TARGET, target), (ATTEMPTS, Some(attempts.into())), (FALLBACK, moved)];
+            response.headers_mut().extend(told.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        }
+        Ok(response)
+    }
+}
+
+fn answered_by<R>(mut response: Response<R>, target: &Target) -> Response<R> {
+    response.extensions_mut().insert(target.clone());
+    response
+}
+
+/// The most that chance adds to a wait for recovery.
+const SPREAD: Duration = Duration::from_millis(250);
+
+const TARGET: HeaderName = HeaderName::from_static("x-towline-target");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-towline-attempts");
+const FALLBACK: HeaderName = HeaderName::from_static("x-towline-fallback");
