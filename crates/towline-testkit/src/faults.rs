@@ -192,6 +192,10 @@ impl Fault {
             Self::BrokenEvent => broken(well(), request, dialect),
             Self::NoTerminator => unterminated(well(), request, dialect),
             Self::ContextLength => error(ProviderError::ContextLength),
+            // What Gemini says with a 200 it streams if it was asked to.
+            Self::ContentPolicy if dialect == Dialect::Gemini && request.wants_stream() => {
+                Reply::stream().error_event(dialect, ProviderError::ContentPolicy)
+            }
             Self::ContentPolicy => error(ProviderError::ContentPolicy),
             Self::LimitedOnce | Self::ErrorOnce | Self::ResetOnce | Self::Outage => well(),
         }
