@@ -163,7 +163,7 @@ impl Config {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Err(trailers) => ClassifiedBody::held(Held::new(VecDeque::from([trailers]), body)),
-                Ok(data) if look::is_suspicious(&data) => {
+                Ok(data) if look::is_suspicious(&data) || look::is_too_little(&data) => {
                     if !body.is_end_stream() {
                         return Looked::Suspicious(parts, self.reader(body).after(data));
                     }

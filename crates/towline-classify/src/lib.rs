@@ -48,7 +48,7 @@
 //! | 204, 205, 304, an answer to HEAD, a `content-encoding` | nothing: there is nothing to read |
 //! | 2xx, `text/event-stream` or Bedrock's event stream | it is held until its first content, at most 64 events, 256 KiB and 120 s |
 //! | 2xx, JSON, text or untyped, below 64 KiB, and there is a validator (for JSON: or `reject_empty`) | it is read and judged |
-//! | 2xx, JSON, below 64 KiB or of unknown length | its first frame is awaited and looked at; only what may be an error is read on and judged |
+//! | 2xx, JSON, below 64 KiB or of unknown length | its first frame is awaited and looked at; only what may be an error, or is blank or below 11 bytes, is read on and judged |
 //! | any other 2xx | nothing |
 //!
 //! *Judged* means, and the first opinion wins: your [rules](ClassifyLayer::rule) in their order; the providers' rules of `towline-wire`

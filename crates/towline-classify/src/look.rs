@@ -16,6 +16,14 @@ pub(crate) fn is_suspicious(data: &[u8]) -> bool {
     has_sign(rest, rest)
 }
 
+/// Whether a first frame holds too little to tell anything: some servers send blanks while they work, others their first bytes alone.
+pub(crate) fn is_too_little(data: &[u8]) -> bool {
+    data.trim_ascii().len() < ENOUGH
+}
+
+/// As many bytes as the shortest sign needs with what stands before it: `[{"error":{`.
+const ENOUGH: usize = 11;
+
 /// As many bytes as are looked at together.
 const BLOCK: usize = 32;
 

@@ -24,7 +24,7 @@ fn answers() -> Vec<Response<ScriptedBody>> {
     let slow = |pieces: [&'static str; 2]| ScriptedBody::new().wait(SECOND).data(pieces[0]).wait(SECOND).data(pieces[1]);
     vec![
         answer(200, "text/plain", slow(["a", "b"])),
-        answer(200, "application/json", slow(["{", "}"])),
+        answer(200, "application/json", slow(["{\"choices\":[", "]}"])),
         answer(200, "application/json", slow(["{\"error\":{", "\"code\":500}}"])),
         answer(429, "application/json", slow(["{\"error\":{", "\"code\":429}}"])),
         answer(

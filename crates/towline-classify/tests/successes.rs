@@ -118,3 +118,13 @@ async fn a_rule_is_asked_about_a_success_that_was_read() {
     let answer = classify_for(&layer, request, response(200, &[], Script::new([data(DISGUISED)]))).await;
     assert_eq!(told(&answer), None, "it knows better");
 }
+
+#[tokio::test]
+async fn an_error_that_comes_after_blanks_or_in_pieces_is_read_all_the_same() {
+    const OVERLOADED: &str = r#"{"error":{"message":"Overloaded","type":"overloaded_error"}}"#;
+    for pieces in [["\n\n", OVERLOADED], ["", OVERLOADED], OVERLOADED.split_at(6).into()] {
+        let answer = classify(&ClassifyLayer::new(), response(200, &[], Script::new(pieces.map(data)))).await;
+        assert_eq!(Outcome::of_response(&answer).into_failure().map(|f| f.kind), Some(FailureKind::Overloaded), "{pieces:?}");
+        assert_eq!(read_all(answer.into_body()).data, pieces.concat().as_bytes(), "handed on whole");
+    }
+}
