@@ -116,6 +116,12 @@ impl Call {
         self.inner.trail.lock().clone()
     }
 
+    /// The last attempt so far.
+    #[must_use]
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        self.inner.trail.lock().last().cloned()
+    }
+
     /// How many attempts there have been so far.
     #[must_use]
     pub fn attempts(&self) -> usize {
@@ -189,6 +195,7 @@ mod tests {
         assert_eq!(call.clone().until(now + Duration::from_secs(90)).deadline(), call.deadline());
         hurried.record(Attempt::new(now, now));
         assert_eq!((call.attempts(), call.remaining(now)), (1, Some(Duration::from_secs(60))));
+        assert_eq!((call.last_attempt(), call.trail()), (Some(Attempt::new(now, now)), vec![Attempt::new(now, now)]));
     }
 
     #[test]

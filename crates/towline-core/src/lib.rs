@@ -25,6 +25,7 @@
 //!
 //! `hyper` (default): tell the errors of hyper and hyper-util apart by their types. Without it only their `io::Error`s speak.
 
+mod authorize;
 pub mod body;
 mod budget;
 mod call;
@@ -42,6 +43,7 @@ mod stream;
 mod target;
 mod transport;
 
+pub use authorize::{Authorize, Authorized, Unsigned};
 pub use budget::{RetryBudget, Withdrawal};
 pub use call::{Attempt, Call, Facts};
 pub use check::{IsHttp, for_body};

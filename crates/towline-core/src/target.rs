@@ -4,7 +4,7 @@ use std::{fmt, hash, num::NonZeroU32, sync::Arc};
 
 use http::{Extensions, HeaderName, HeaderValue, Uri, header};
 
-use crate::InvalidConfig;
+use crate::{InvalidConfig, authorize::Authorize};
 
 /// A provider family's wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +61,8 @@ struct Inner {
     credential: Option<Credential>,
     headers: Vec<(HeaderName, HeaderValue)>,
     weight: Option<NonZeroU32>,
+    keys: Arc<[Credential]>,
+    authorizer: Option<Arc<dyn Authorize>>,
 }
 
 impl Target {
@@ -92,6 +94,8 @@ impl Target {
             credential: None,
             headers: Vec::new(),
             weight: None,
+            keys: Arc::default(),
+            authorizer: None,
         })))
     }
 
@@ -124,6 +128,23 @@ impl Target {
     #[must_use]
     pub fn with_weight(self, weight: NonZeroU32) -> Self {
         self.with(|t| t.weight = Some(weight))
+    }
+
+    /// The same target with several keys, of which the first is its credential. `AuthorizeLayer` takes the next where one is
+    /// limited or not accepted; without that layer the first is all there is.
+    #[must_use]
+    pub fn with_keys(self, keys: impl IntoIterator<Item = Credential>) -> Self {
+        self.with(|t| {
+            t.keys = keys.into_iter().collect();
+            t.credential = t.keys.first().cloned();
+        })
+    }
+
+    /// The same target with credentials that `AuthorizeLayer` finds out anew for each attempt; they take the place of its
+    /// [`credential`](Self::credential). Default: none.
+    #[must_use]
+    pub fn with_authorizer(self, authorizer: impl Authorize) -> Self {
+        self.with(|t| t.authorizer = Some(Arc::new(authorizer)))
     }
 
     /// The target that a request is meant for, if a layer above has chosen one.
@@ -174,6 +195,18 @@ impl Target {
         self.0.weight
     }
 
+    /// Its keys, if it was given several.
+    #[must_use]
+    pub fn keys(&self) -> &[Credential] {
+        &self.0.keys
+    }
+
+    /// Who finds out its credentials for each attempt, if told.
+    #[must_use]
+    pub fn authorizer(&self) -> Option<&Arc<dyn Authorize>> {
+        self.0.authorizer.as_ref()
+    }
+
     /// The headers that every request to it carries.
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
@@ -197,6 +230,9 @@ impl fmt::Debug for Target {
             .field("model", &self.0.model)
             .field("credential", &self.0.credential)
             .field("headers", &headers)
+            .field("weight", &self.0.weight)
+            .field("keys", &self.0.keys.len())
+            .field("authorizer", &self.0.authorizer.is_some())
             .finish()
     }
 }

@@ -67,6 +67,12 @@
 //! ([`deadline_share`](FallbackLayer::deadline_share)) until its answer begins. Then it is dropped, and has failed with `Timeout(Head)`; the last
 //! one may take all. An answer that has begun may go on until the deadline. A breaker beneath learns of it by `Call::cut_off`.
 //!
+//! # Keys, tokens, signatures
+//!
+//! A [`Credential`](towline_core::Credential) that never changes is put in here. Several keys for one target
+//! (`Target::with_keys`), a token that expires ([`Tokens`]) or a signature (`Target::with_authorizer`) must be chosen for each attempt, retries
+//! included: that does [`AuthorizeLayer`], which stands next to the transport.
+//!
 //! # How a request is made anew
 //!
 //! - **URI**: the base's path, then the request's. Where the base ends with what the request's path begins with (`/v1` and `/v1/messages`), it
@@ -101,6 +107,7 @@
 //!
 //! It stands above the layers that keep state by target (retry, breaker, limiter). Beneath them they would keep one state for all.
 
+mod authorize;
 mod config;
 mod future;
 mod layer;
@@ -110,6 +117,7 @@ mod service;
 mod table;
 mod targets;
 
+pub use authorize::{AuthorizeFuture, AuthorizeLayer, AuthorizeService, KeysExhausted, Tokens};
 pub use future::ResponseFuture;
 pub use layer::FallbackLayer;
 pub use service::Fallback;

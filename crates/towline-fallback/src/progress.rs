@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
-use towline_core::{Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Outcome, Phase, Target, body::TryClone};
+use towline_core::{
+    Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Origin, Outcome, Phase, Target, body::TryClone,
+};
 
 use crate::{config::Config, rewrite::rewrite, table, targets::Role};
 
@@ -208,13 +210,17 @@ impl<B, R> Progress<B, R> {
         self.call.as_ref().map_or(self.asked, |call| call.trail().iter().skip(self.first).filter(|attempt| left(attempt)).count())
     }
 
-    /// A retry layer beneath writes down each attempt; where there is none, the hop is the attempt.
+    /// A retry layer beneath writes down each attempt, the last one too; where there is none, the hop is the attempt, or the last of
+    /// those that `AuthorizeLayer` made.
     fn record(&mut self, target: &Target, failure: Option<&Failure>, answer: &Answer<R>, now: Instant) {
         let Some(call) = &self.call else { return };
-        if call.attempts() == self.trail {
+        let kind = failure.map(|failure| failure.kind);
+        let written = call.last_attempt().filter(|_| call.attempts() > self.trail).is_some_and(|last| last.failure == kind);
+        let ours = failure.is_some_and(|failure| failure.origin == Origin::Local) && call.attempts() > self.trail;
+        if !written && !ours {
             let mut attempt = Attempt::new(self.began, now);
             attempt.target = Some(Arc::clone(target.key()));
-            attempt.failure = failure.map(|failure| failure.kind);
+            attempt.failure = kind;
             attempt.status = answer.as_ref().ok().map(Response::status);
             call.record(attempt);
         }

@@ -50,7 +50,7 @@ const SECRET_PARAMS: [&str; 10] =
 
 impl Secrets {
     pub(crate) fn of(targets: &[Target]) -> Self {
-        let used = || targets.iter().filter_map(Target::credential);
+        let used = || targets.iter().flat_map(|target| target.keys().iter().chain(target.credential()));
         let own_headers = used().filter_map(Credential::as_header).map(|(name, _)| name.clone());
         let own_params = used().filter_map(Credential::as_query).map(|(name, _)| name.to_ascii_lowercase().into());
         Self {
@@ -177,7 +177,7 @@ where
 }
 
 /// All bytes of a body that has them at hand; `None` of one that would have to be waited for.
-fn in_memory<B: Body>(body: B) -> Option<Bytes> {
+pub(crate) fn in_memory<B: Body>(body: B) -> Option<Bytes> {
     let mut body = pin!(body);
     let mut cx = Context::from_waker(Waker::noop());
     let mut parts: Vec<Bytes> = Vec::new();

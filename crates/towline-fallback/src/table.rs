@@ -8,6 +8,8 @@ pub(crate) fn moves_on(failure: &Failure) -> bool {
     match failure.kind {
         K::CircuitOpen | K::LimitedLocally | K::Untranslatable => true,
         K::DeadlineExceeded | K::BudgetExhausted | K::ContextLength | K::ContentPolicy => false,
+        // Also in our own words, when no key of the target has any left.
+        K::QuotaExhausted => failure.scope != Scope::Request,
         K::Auth | K::Permission => failure.scope == Scope::Model,
         // Whose request it is decides, whatever the kind: one that is wrong everywhere is sent nowhere else.
         _ => failure.scope != Scope::Request && failure.origin == Origin::Upstream,

@@ -28,11 +28,12 @@ pub use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerHandle, CircuitB
 #[cfg(feature = "classify")]
 pub use towline_classify::{Classify, ClassifyLayer};
 pub use towline_core::{
-    Attempt, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint, InvalidConfig, Jitter,
-    Observe, Observer, Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, Target, body, for_body,
+    Attempt, Authorize, Authorized, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint,
+    InvalidConfig, Jitter, Observe, Observer, Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, Target,
+    Unsigned, body, for_body,
 };
 #[cfg(feature = "fallback")]
-pub use towline_fallback::{Fallback, FallbackLayer};
+pub use towline_fallback::{AuthorizeLayer, AuthorizeService, Fallback, FallbackLayer, KeysExhausted, Tokens};
 #[cfg(feature = "rate-limit")]
 pub use towline_rate_limit::{RateLimit, RateLimitHandle, RateLimitLayer};
 #[cfg(feature = "reqwest")]

@@ -5,13 +5,14 @@ use towline_call::{CallLayer, CallService};
 use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use towline_classify::{Classify, ClassifyLayer};
 use towline_core::{InvalidConfig, Observer, Target};
-use towline_fallback::{Fallback, FallbackLayer};
+use towline_fallback::{AuthorizeLayer, AuthorizeService, Fallback, FallbackLayer};
 use towline_rate_limit::{RateLimit, RateLimitLayer};
 use towline_retry::{Retry, RetryLayer};
 use towline_timeout::{Timeout, TimeoutLayer};
 
 /// The service that [`Stack::build`] makes: every layer, outermost first.
-pub type StackService<S> = CallService<Timeout<Fallback<Retry<CircuitBreaker<RateLimit<Timeout<Classify<S>>>>>>>>;
+pub type StackService<S> =
+    CallService<Timeout<Fallback<Retry<CircuitBreaker<RateLimit<Timeout<AuthorizeService<Classify<S>>>>>>>>>;
 
 /// All layers over a transport, in the order that the [crate's page](crate) draws.
 ///
@@ -47,6 +48,7 @@ pub struct Stack<S> {
     circuit_breaker: CircuitBreakerLayer,
     rate_limit: RateLimitLayer,
     attempt_timeout: TimeoutLayer,
+    authorize: AuthorizeLayer,
     classify: ClassifyLayer,
 }
 
@@ -61,6 +63,7 @@ pub fn stack<S>(transport: S) -> Stack<S> {
         circuit_breaker: CircuitBreakerLayer::new(),
         rate_limit: RateLimitLayer::unlimited(),
         attempt_timeout: TimeoutLayer::attempt(),
+        authorize: AuthorizeLayer::new(),
         classify: ClassifyLayer::new(),
     }
 }
@@ -117,6 +120,12 @@ impl<S> Stack<S> {
         self
     }
 
+    /// How long keys of a target that has several are left alone.
+    pub fn authorize(mut self, layer: AuthorizeLayer) -> Self {
+        self.authorize = layer;
+        self
+    }
+
     /// How outcomes are read.
     pub fn classify(mut self, layer: ClassifyLayer) -> Self {
         self.classify = layer;
@@ -139,7 +148,7 @@ impl<S> Stack<S> {
 
     /// The service.
     pub fn build(self) -> StackService<S> {
-        let attempt = self.attempt_timeout.layer(self.classify.layer(self.transport));
+        let attempt = self.attempt_timeout.layer(self.authorize.layer(self.classify.layer(self.transport)));
         let guarded = self.circuit_breaker.layer(self.rate_limit.layer(attempt));
         let targets = self.fallback.layer(self.retry.layer(guarded));
         self.call.layer(self.call_timeout.layer(targets))

@@ -1,0 +1,15 @@
+//! Credentials for each attempt. The prose stands at [`AuthorizeLayer`](crate::AuthorizeLayer).
+
+mod apply;
+mod attempt;
+mod future;
+mod layer;
+mod ring;
+mod service;
+mod tokens;
+
+pub use future::AuthorizeFuture;
+pub use layer::AuthorizeLayer;
+pub use ring::KeysExhausted;
+pub use service::AuthorizeService;
+pub use tokens::Tokens;
