@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use towline_core::{BoxError, Error};
@@ -52,12 +53,15 @@ where
         let (Some(body), Some(watch)) = (this.body.as_mut().as_pin_mut(), this.watch.as_mut()) else { return Poll::Ready(None) };
         let end = match body.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                watch.saw_frame();
+                watch.saw_frame(frame.data_ref().map_or(0, Buf::remaining));
                 return Poll::Ready(Some(Ok(frame)));
             }
             Poll::Ready(Some(Err(error))) => Some(Err(Error::from_body(error))),
             Poll::Ready(None) => None,
-            Poll::Pending => Some(Err(ready!(watch.poll_body(cx)))),
+            Poll::Pending => {
+                let cut = ready!(watch.poll_body(cx));
+                Some(Err(watch.cut_off(&cut, || this.body.set(None))))
+            }
         };
         this.body.set(None);
         *this.watch = None;

@@ -50,11 +50,14 @@ where
         let result = match this.inner.as_mut().as_pin_mut().map(|inner| inner.poll(cx)) {
             None => Err(Error::new(Failure::new(FailureKind::DeadlineExceeded))),
             Some(Poll::Ready(result)) => result.map_err(|error| Error::from(error.into())),
-            Some(Poll::Pending) => Err(ready!(watch.poll_head(cx))),
+            Some(Poll::Pending) => {
+                let cut = ready!(watch.poll_head(cx));
+                Err(watch.cut_off(&cut, || this.inner.set(None)))
+            }
         };
         this.inner.set(None);
         if let Ok(response) = &result {
-            watch.saw_head(response.headers());
+            watch.saw_head(response);
         }
         let watch = this.watch.take();
         Poll::Ready(result.map(|response| response.map(|body| TimedBody::new(body, watch))))

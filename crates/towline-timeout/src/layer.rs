@@ -1,53 +1,90 @@
 //! The configuration.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
-use towline_core::{InvalidConfig, Observer};
+use towline_core::{Facts, InvalidConfig, Observer, Target};
 
-use crate::{Timeout, limits::Limits};
+use crate::{
+    Timeout,
+    limits::{Floor, Limits},
+};
 
-/// Limits the time until the head of a response, between the bytes of its body, and of both together.
+/// Limits the time until the head of a response and until its first content, between the bytes of its body and between its
+/// content, and of all together.
 ///
 /// See the [crate's page](crate) for what each limit means. Every limit is off until it is set.
 #[derive(Clone, Debug, Default)]
 pub struct TimeoutLayer {
-    limits: Limits,
-    observer: Observer,
+    config: Config,
 }
+
+/// What the services are made of.
+#[derive(Clone, Default)]
+pub(crate) struct Config {
+    limits: Limits,
+    profile: Option<Profile>,
+    pub(crate) observer: Observer,
+}
+
+type Profile = Arc<dyn Fn(&Facts, Option<&Target>) -> Option<Limits> + Send + Sync>;
 
 impl TimeoutLayer {
     /// No limit but the call's own deadline.
     #[must_use]
     pub const fn new() -> Self {
-        Self { limits: Limits { head: None, idle: None, total: None, stream_total: None }, observer: Observer::none() }
+        Self::of(Limits::NONE)
     }
 
-    /// For one attempt, beneath retry: 120 s until the head, 60 s between the bytes of the body.
+    /// For one attempt, beneath retry: 120 s until the head or first content, 60 s between the bytes of the body, and of a stream
+    /// 180 s between its content and at least 2 bytes a second within 300 s.
     #[must_use]
     pub const fn attempt() -> Self {
-        let mut layer = Self::new();
-        layer.limits.head = Some(Duration::from_secs(120));
-        layer.limits.idle = Some(Duration::from_secs(60));
-        layer
+        Self::of(Limits::attempt(120, 60, 180))
+    }
+
+    /// For one attempt at a model that answers at once: as [`attempt`](Self::attempt), but 60 s until the head or first content.
+    #[must_use]
+    pub const fn chat() -> Self {
+        Self::of(Limits::attempt(60, 60, 180))
+    }
+
+    /// For one attempt at a model that thinks first, and may think again: 300 s until the head or first content, between bytes, and
+    /// between content; and of a stream at least 2 bytes a second within 600 s.
+    #[must_use]
+    pub const fn reasoning() -> Self {
+        Self::of(Limits::attempt(300, 300, 300))
     }
 
     /// For a whole call, above retry: 600 s in total, 3600 s for a stream.
     #[must_use]
     pub const fn call() -> Self {
-        let mut layer = Self::new();
-        layer.limits.total = Some(Duration::from_secs(600));
-        layer.limits.stream_total = Some(Duration::from_secs(3600));
-        layer
+        let mut limits = Limits::NONE;
+        limits.total = Some(Duration::from_secs(600));
+        limits.stream_total = Some(Duration::from_secs(3600));
+        Self::of(limits)
     }
 
-    /// How long the head of the response may take. `Timeout(Head)` after it.
+    /// How long the head of the response may take, `Timeout(Head)` after it; and of a stream the first content,
+    /// `Timeout(FirstContent)` after that.
     ///
     /// # Errors
     ///
     /// `head` if `limit` is zero.
     pub fn head(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
-        self.limits.head = Some(positive("head", limit)?);
+        self.config.limits.head = Some(positive("head", limit)?);
+        self.config.limits.first_content = self.config.limits.head;
+        Ok(self)
+    }
+
+    /// How long the first content of a stream may take, its head included: what [`head`](Self::head), which sets both, has set is
+    /// replaced. `Timeout(FirstContent)` after it.
+    ///
+    /// # Errors
+    ///
+    /// `first_content` if `limit` is zero.
+    pub fn first_content(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
+        self.config.limits.first_content = Some(positive("first_content", limit)?);
         Ok(self)
     }
 
@@ -57,7 +94,36 @@ impl TimeoutLayer {
     ///
     /// `idle` if `limit` is zero.
     pub fn idle(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
-        self.limits.idle = Some(positive("idle", limit)?);
+        self.config.limits.idle = Some(positive("idle", limit)?);
+        Ok(self)
+    }
+
+    /// How long a stream may give no content while somebody waits for it, whatever else it gives. `Timeout(ContentIdle)` after it.
+    ///
+    /// Kept only with `ClassifyLayer` beneath, which tells content from pings.
+    ///
+    /// # Errors
+    ///
+    /// `content_idle` if `limit` is zero.
+    pub fn content_idle(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
+        self.config.limits.content_idle = Some(positive("content_idle", limit)?);
+        Ok(self)
+    }
+
+    /// How many bytes a second a stream must give at least, from its first content on. `Timeout(Throughput)` where somebody has
+    /// waited for the whole of `window` and fewer than `bytes_per_second` times `window` have come.
+    ///
+    /// The bytes are those of frames that bear content, as they come over the wire; without `ClassifyLayer` beneath, of all frames.
+    /// As silence is slow too, `window` is the longest pause that a stream may make.
+    ///
+    /// # Errors
+    ///
+    /// `min_throughput` if `bytes_per_second` is zero; `window` if it is zero.
+    pub fn min_throughput(mut self, bytes_per_second: u32, window: Duration) -> Result<Self, InvalidConfig> {
+        if bytes_per_second == 0 {
+            return Err(InvalidConfig::new("min_throughput", "must be at least 1"));
+        }
+        self.config.limits.floor = Some(Floor::new(bytes_per_second, positive("window", window)?));
         Ok(self)
     }
 
@@ -67,8 +133,8 @@ impl TimeoutLayer {
     ///
     /// `total` if `limit` is zero.
     pub fn total(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
-        self.limits.total = Some(positive("total", limit)?);
-        self.limits.stream_total = self.limits.total;
+        self.config.limits.total = Some(positive("total", limit)?);
+        self.config.limits.stream_total = self.config.limits.total;
         Ok(self)
     }
 
@@ -78,15 +144,48 @@ impl TimeoutLayer {
     ///
     /// `stream_total` if `limit` is zero.
     pub fn stream_total(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
-        self.limits.stream_total = Some(positive("stream_total", limit)?);
+        self.config.limits.stream_total = Some(positive("stream_total", limit)?);
         Ok(self)
+    }
+
+    /// Chooses the limits of each request by what it says of itself, and by where it goes; where `profile` returns `None`, those
+    /// of this layer hold. The facts of a request without a [`Call`](towline_core::Call) say nothing.
+    ///
+    /// Which models think for long is yours to say, since a list of their names would be wrong within months:
+    ///
+    /// ```
+    /// use towline_core::{Facts, Target};
+    /// use towline_timeout::TimeoutLayer;
+    ///
+    /// let slow = TimeoutLayer::reasoning().limits();
+    /// let layer = TimeoutLayer::chat().profile(move |facts: &Facts, target: Option<&Target>| {
+    ///     // A target may have its own name for the model.
+    ///     let model = target.and_then(Target::model).or(facts.model.as_deref())?;
+    ///     model.starts_with("o3").then_some(slow)
+    /// });
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn profile(mut self, profile: impl Fn(&Facts, Option<&Target>) -> Option<Limits> + Send + Sync + 'static) -> Self {
+        self.config.profile = Some(Arc::new(profile));
+        self
+    }
+
+    /// The limits that are set, for the [`profile`](Self::profile) of another layer.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.config.limits
     }
 
     /// Tells `observer` of each limit that passes.
     #[must_use]
     pub fn observer(mut self, observer: impl Into<Observer>) -> Self {
-        self.observer = observer.into();
+        self.config.observer = observer.into();
         self
+    }
+
+    const fn of(limits: Limits) -> Self {
+        Self { config: Config { limits, profile: None, observer: Observer::none() } }
     }
 }
 
@@ -94,11 +193,47 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout::new(inner, self.limits, self.observer.clone())
+        Timeout::new(inner, self.config.clone())
     }
 }
 
-fn positive(field: &'static str, limit: Duration) -> Result<Duration, InvalidConfig> {
+impl Config {
+    /// The limits of one request.
+    pub(crate) fn limits_of(&self, facts: Option<&Facts>, target: Option<&Target>) -> Limits {
+        let Some(profile) = &self.profile else { return self.limits };
+        let chosen = match facts {
+            Some(facts) => profile(facts, target),
+            None => profile(&Facts::default(), target),
+        };
+        chosen.unwrap_or(self.limits)
+    }
+}
+
+impl Limits {
+    /// In seconds. The floor is so low, and its window so long, that only a trickle which content keeps alive falls below it.
+    const fn attempt(first: u64, idle: u64, content_idle: u64) -> Self {
+        let mut limits = Self::NONE;
+        limits.head = Some(Duration::from_secs(first));
+        limits.first_content = limits.head;
+        limits.idle = Some(Duration::from_secs(idle));
+        limits.content_idle = Some(Duration::from_secs(content_idle));
+        let window = if content_idle < 300 { 300 } else { 2 * content_idle };
+        limits.floor = Some(Floor { bytes: 2 * window, window: Duration::from_secs(window) });
+        limits
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("limits", &self.limits)
+            .field("profile", &self.profile.is_some())
+            .field("observer", &self.observer)
+            .finish()
+    }
+}
+
+pub(crate) fn positive(field: &'static str, limit: Duration) -> Result<Duration, InvalidConfig> {
     if limit.is_zero() { Err(InvalidConfig::new(field, "must be longer than zero")) } else { Ok(limit) }
 }
 
@@ -108,13 +243,27 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_is_refused_by_name() {
-        let zero = Duration::ZERO;
-        let fields = [
-            TimeoutLayer::new().head(zero).unwrap_err().field(),
-            TimeoutLayer::new().idle(zero).unwrap_err().field(),
-            TimeoutLayer::new().total(zero).unwrap_err().field(),
-            TimeoutLayer::new().stream_total(zero).unwrap_err().field(),
-        ];
-        assert_eq!(fields, ["head", "idle", "total", "stream_total"]);
+        let (new, zero, second) = (TimeoutLayer::new, Duration::ZERO, Duration::from_secs(1));
+        for (refused, field) in [
+            (new().head(zero), "head"),
+            (new().first_content(zero), "first_content"),
+            (new().idle(zero), "idle"),
+            (new().content_idle(zero), "content_idle"),
+            (new().min_throughput(0, second), "min_throughput"),
+            (new().min_throughput(1, zero), "window"),
+            (new().total(zero), "total"),
+            (new().stream_total(zero), "stream_total"),
+        ] {
+            assert_eq!(refused.unwrap_err().field(), field);
+        }
+    }
+
+    #[test]
+    fn what_is_set_for_streams_alone_replaces_what_was_set_for_all() -> Result<(), InvalidConfig> {
+        let secs = Duration::from_secs;
+        let limits = TimeoutLayer::chat().head(secs(9))?.first_content(secs(5))?.total(secs(8))?.stream_total(secs(7))?.limits();
+        assert_eq!((limits.head, limits.first_content), (Some(secs(9)), Some(secs(5))));
+        assert_eq!((limits.total, limits.stream_total), (Some(secs(8)), Some(secs(7))));
+        Ok(())
     }
 }

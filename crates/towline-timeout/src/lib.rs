@@ -88,13 +88,17 @@
 //! byte, short enough to leave time for another target.
 
 mod body;
+mod connect;
 mod future;
 mod layer;
 mod limits;
+mod pace;
 mod service;
 mod watch;
 
 pub use body::TimedBody;
+pub use connect::{ConnectFuture, ConnectTimeout};
 pub use future::ResponseFuture;
 pub use layer::TimeoutLayer;
+pub use limits::Limits;
 pub use service::Timeout;

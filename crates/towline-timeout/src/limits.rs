@@ -5,13 +5,24 @@ use std::time::Duration;
 use tokio::time::Instant;
 use towline_core::Phase;
 
-/// How long each part of an exchange may take.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limits {
+/// The limits of a [`TimeoutLayer`](crate::TimeoutLayer), as a value: what its [`profile`](crate::TimeoutLayer::profile) chooses
+/// from. [`TimeoutLayer::limits`](crate::TimeoutLayer::limits) makes it; `Debug` shows each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
     pub(crate) head: Option<Duration>,
+    pub(crate) first_content: Option<Duration>,
     pub(crate) idle: Option<Duration>,
+    pub(crate) content_idle: Option<Duration>,
+    pub(crate) floor: Option<Floor>,
     pub(crate) total: Option<Duration>,
     pub(crate) stream_total: Option<Duration>,
+}
+
+/// The least that must come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) bytes: u64,
+    pub(crate) window: Duration,
 }
 
 /// What is known of one exchange.
@@ -21,6 +32,19 @@ pub(crate) struct Exchange {
     /// The deadline of the call that it belongs to.
     pub(crate) deadline: Option<Instant>,
     pub(crate) stream: bool,
+}
+
+/// How long the reader of a body had waited, by the time at which it found nothing to read, ..
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// .. which is this,
+    pub(crate) since: Instant,
+    /// .. for first content, the head included; `None` where that has come, or where it is no stream,
+    pub(crate) first: Option<Duration>,
+    /// .. for further content; `None` where content cannot be told from other bytes,
+    pub(crate) content: Option<Duration>,
+    /// .. and for the rest of the bytes that the floor asks for; `None` where it asks for none.
+    pub(crate) floor: Option<Duration>,
 }
 
 /// A limit, and when it ends.
@@ -34,21 +58,51 @@ pub(crate) struct Cut {
 }
 
 impl Limits {
-    /// The limit that ends first while the head is awaited.
+    pub(crate) const NONE: Self =
+        Self { head: None, first_content: None, idle: None, content_idle: None, floor: None, total: None, stream_total: None };
+
+    /// Whether any of them says more about streams than how long they may be silent, and take in all.
+    pub(crate) const fn know_streams(&self) -> bool {
+        self.first_content.is_some() || self.content_idle.is_some() || self.floor.is_some()
+    }
+
+    /// The limit that ends first while the head is awaited. Of a stream it is as good as its first content, since that is what
+    /// classify beneath waits for.
     pub(crate) fn on_head(&self, exchange: &Exchange) -> Option<Cut> {
-        self.first(exchange, own(Phase::Head, self.head, exchange.began))
+        let began = exchange.began;
+        self.first(
+            exchange,
+            [if exchange.stream {
+                own(Phase::FirstContent, self.first_content, Duration::ZERO, began)
+            } else {
+                own(Phase::Head, self.head, Duration::ZERO, began)
+            }],
+        )
     }
 
-    /// The limit that ends first while a body has been silent since `silent`.
-    pub(crate) fn on_body(&self, exchange: &Exchange, silent: Instant) -> Option<Cut> {
-        self.first(exchange, own(Phase::Idle, self.idle, silent))
+    /// The limit that ends first while a body gives nothing.
+    pub(crate) fn on_body(&self, exchange: &Exchange, waits: &Waits) -> Option<Cut> {
+        let left = |phase, limit, waited: Option<Duration>| own(phase, limit, waited?, waits.since);
+        let first = left(Phase::FirstContent, self.first_content, waits.first);
+        // Before there is any, content is awaited for as long as that limit says, if there is one.
+        let further = if first.is_some() { None } else { left(Phase::ContentIdle, self.content_idle, waits.content) };
+        let floor = left(Phase::Throughput, self.floor.map(|floor| floor.window), waits.floor);
+        self.first(exchange, [first, own(Phase::Idle, self.idle, Duration::ZERO, waits.since), further, floor])
     }
 
-    /// Of two that end at the same instant the deadline counts: nobody has time to try again after it.
-    fn first(&self, exchange: &Exchange, phase: Option<Cut>) -> Option<Cut> {
+    /// Of two that end at the same instant the deadline counts: nobody has time to try again after it. Then the one that says more.
+    fn first<const N: usize>(&self, exchange: &Exchange, phases: [Option<Cut>; N]) -> Option<Cut> {
         let total = if exchange.stream { self.stream_total } else { self.total };
-        let total = own(Phase::Total, total, exchange.began);
-        [exchange.deadline_cut(), total, phase].into_iter().flatten().min_by_key(|cut| cut.at)
+        let total = own(Phase::Total, total, Duration::ZERO, exchange.began);
+        [exchange.deadline_cut(), total].into_iter().chain(phases).flatten().min_by_key(|cut| cut.at)
+    }
+}
+
+impl Floor {
+    /// So many bytes a second on an average over `window`, and at least one.
+    pub(crate) fn new(bytes_per_second: u32, window: Duration) -> Self {
+        let bytes = window.as_nanos().saturating_mul(bytes_per_second.into()).div_ceil(1_000_000_000);
+        Self { bytes: u64::try_from(bytes).unwrap_or(u64::MAX), window }
     }
 }
 
@@ -59,55 +113,11 @@ impl Exchange {
     }
 }
 
-/// A limit that ends beyond what a clock can tell is none.
-fn own(phase: Phase, limit: Option<Duration>, from: Instant) -> Option<Cut> {
+/// What is left of a limit at `from`. One that ends beyond what a clock can tell is none.
+fn own(phase: Phase, limit: Option<Duration>, waited: Duration, from: Instant) -> Option<Cut> {
     let limit = limit?;
-    Some(Cut { at: from.checked_add(limit)?, phase, limit, deadline: false })
+    Some(Cut { at: from.checked_add(limit.saturating_sub(waited))?, phase, limit, deadline: false })
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn ms(limit: Option<u64>) -> Option<Duration> {
-        limit.map(Duration::from_millis)
-    }
-
-    proptest! {
-        /// The plain model looks at each millisecond and asks each limit in turn.
-        #[test]
-        fn the_first_limit_is_the_one_that_a_clock_meets_first(
-            head in proptest::option::of(1..50_u64),
-            idle in proptest::option::of(1..50_u64),
-            total in proptest::option::of(1..50_u64),
-            stream_total in proptest::option::of(1..50_u64),
-            deadline in proptest::option::of(0..50_u64),
-            stream: bool,
-            silent in 0..50_u64,
-        ) {
-            let began = Instant::now().into_std().into();
-            let after = |ms| began + Duration::from_millis(ms);
-            let limits = Limits { head: ms(head), idle: ms(idle), total: ms(total), stream_total: ms(stream_total) };
-            let exchange = Exchange { began, deadline: deadline.map(after), stream };
-            let total = if stream { stream_total } else { total };
-            let met = |limit: Option<u64>, from: u64, now: u64| limit.is_some_and(|limit| now == from + limit);
-            let model = |phase, limit, from| (0..=200).find_map(|now| {
-                if met(deadline, 0, now) { Some((now, Phase::Total, true)) }
-                else if met(total, 0, now) { Some((now, Phase::Total, false)) }
-                else if met(limit, from, now) { Some((now, phase, false)) }
-                else { None }
-            });
-            let seen = |cut: Option<Cut>| cut.map(|cut| ((cut.at - began).as_millis() as u64, cut.phase, cut.deadline));
-            prop_assert_eq!(seen(limits.on_head(&exchange)), model(Phase::Head, head, 0));
-            prop_assert_eq!(seen(limits.on_body(&exchange, after(silent))), model(Phase::Idle, idle, silent));
-        }
-    }
-
-    #[test]
-    fn a_limit_beyond_all_clocks_is_none() {
-        let exchange = Exchange { began: Instant::now(), deadline: None, stream: false };
-        assert_eq!(Limits { head: Some(Duration::MAX), ..Limits::default() }.on_head(&exchange), None);
-    }
-}
+mod tests;

@@ -4,21 +4,20 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_service::Service;
-use towline_core::{BoxError, Error, Observer};
+use towline_core::{BoxError, Error};
 
-use crate::{ResponseFuture, TimedBody, limits::Limits, watch::Watch};
+use crate::{ResponseFuture, TimedBody, layer::Config, watch::Watch};
 
 /// Limits how long the service beneath may take. Made by [`TimeoutLayer`](crate::TimeoutLayer).
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
     inner: S,
-    limits: Limits,
-    observer: Observer,
+    config: Config,
 }
 
 impl<S> Timeout<S> {
-    pub(crate) const fn new(inner: S, limits: Limits, observer: Observer) -> Self {
-        Self { inner, limits, observer }
+    pub(crate) const fn new(inner: S, config: Config) -> Self {
+        Self { inner, config }
     }
 
     /// The service beneath.
@@ -51,7 +50,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let watch = Watch::new(self.limits, self.observer.clone(), request.extensions());
+        let watch = Watch::new(&self.config, request.extensions());
         if watch.is_past_deadline() {
             ResponseFuture::refused(watch)
         } else {

@@ -6,20 +6,24 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Extensions, HeaderMap, header::CONTENT_TYPE};
+use http::{Extensions, HeaderMap, header::CONTENT_TYPE, response::Response};
 use tokio::time::{Instant, Sleep, sleep_until};
-use towline_core::{Call, Error, Event, Failure, FailureKind, Observer, Target};
+use towline_core::{Call, Error, Event, Failure, FailureKind, Observer, StreamHandle, Target};
 
-use crate::limits::{Cut, Exchange, Limits};
+use crate::{
+    layer::Config,
+    limits::{Cut, Exchange, Limits},
+    pace::{Pace, Source},
+};
 
 /// Goes from the future to the body, with the timer.
 pub(crate) struct Watch {
     limits: Limits,
     exchange: Exchange,
     observer: Observer,
+    call: Option<Call>,
     target: Option<Target>,
-    /// Since when the body has given nothing.
-    silent: Option<Instant>,
+    pace: Pace,
     /// Made when there is first something to wait for. Boxed, so that it can move into the body as it runs, and so that a body
     /// that is `Unpin` stays so.
     timer: Option<Pin<Box<Sleep>>>,
@@ -27,14 +31,15 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins now.
-    pub(crate) fn new(limits: Limits, observer: Observer, extensions: &Extensions) -> Self {
-        let call = Call::of(extensions);
+    pub(crate) fn new(config: &Config, extensions: &Extensions) -> Self {
+        let (call, target) = (Call::of(extensions).cloned(), Target::of(extensions).cloned());
         let exchange = Exchange {
             began: Instant::now(),
-            deadline: call.and_then(Call::deadline),
-            stream: call.is_some_and(|call| call.facts().stream),
+            deadline: call.as_ref().and_then(Call::deadline),
+            stream: call.as_ref().is_some_and(|call| call.facts().stream),
         };
-        Self { limits, exchange, observer, target: extensions.get().cloned(), silent: None, timer: None }
+        let limits = config.limits_of(call.as_ref().map(Call::facts), target.as_ref());
+        Self { limits, exchange, observer: config.observer.clone(), call, target, pace: Pace::default(), timer: None }
     }
 
     pub(crate) fn is_past_deadline(&self) -> bool {
@@ -42,32 +47,42 @@ impl Watch {
     }
 
     /// The head has come.
-    pub(crate) fn saw_head(&mut self, headers: &HeaderMap) {
-        self.exchange.stream |= announces_stream(headers);
+    pub(crate) fn saw_head<R>(&mut self, response: &Response<R>) {
+        let announced = announces_stream(response.headers());
+        self.exchange.stream |= announced;
+        if self.exchange.stream && self.limits.know_streams() {
+            // There may be a handle for a document too, which never tells of content.
+            let handle = StreamHandle::of(response.extensions()).filter(|_| announced).cloned();
+            let facts = self.call.as_ref().map(Call::facts);
+            let expected = facts.is_some_and(|facts| facts.stream && facts.dialect.is_some());
+            let began = self.exchange.began;
+            let source = Source { handle, expected, seen: 0 };
+            self.pace = Pace::stream(source, || Instant::now().saturating_duration_since(began));
+        }
     }
 
     /// The body gave something.
-    pub(crate) const fn saw_frame(&mut self) {
-        self.silent = None;
+    pub(crate) fn saw_frame(&mut self, bytes: usize) {
+        self.pace.saw_frame(bytes, self.limits.floor, Instant::now);
     }
 
     /// To be polled while the head is awaited. Ready when a limit has passed.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         let cut = self.limits.on_head(&self.exchange);
         self.poll_cut(cut, Instant::now(), cx)
     }
 
     /// To be polled while the body gives nothing. Ready when a limit has passed.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         let now = Instant::now();
-        let silent = *self.silent.get_or_insert(now);
-        let cut = self.limits.on_body(&self.exchange, silent);
+        let waits = self.pace.waits(now);
+        let cut = self.limits.on_body(&self.exchange, &waits);
         self.poll_cut(cut, now, cx)
     }
 
     /// The clock decides, the timer only wakes: one that was set for an earlier limit is left as it is until it fires, so that
     /// a frame costs no turn of the timer wheel, and a task that is out of its cooperative budget still learns the time.
-    fn poll_cut(&mut self, cut: Option<Cut>, mut now: Instant, cx: &mut Context<'_>) -> Poll<Error> {
+    fn poll_cut(&mut self, cut: Option<Cut>, mut now: Instant, cx: &mut Context<'_>) -> Poll<Cut> {
         let Some(cut) = cut else { return Poll::Pending };
         while now < cut.at {
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(cut.at)));
@@ -77,11 +92,17 @@ impl Watch {
             ready!(timer.as_mut().poll(cx));
             now = Instant::now();
         }
-        Poll::Ready(self.cut(cut))
+        Poll::Ready(cut)
     }
 
-    fn cut(&self, cut: Cut) -> Error {
+    /// Drops what is under way, and says why. Whoever is dropped beneath can ask the call whether this was the caller's leave;
+    /// of a deadline it knows by itself.
+    pub(crate) fn cut_off(&self, cut: &Cut, drop_it: impl FnOnce()) -> Error {
         self.observer.tell(&Event::TimedOut { target: self.target.as_ref(), phase: cut.phase, limit: cut.limit });
+        match &self.call {
+            Some(call) if !cut.deadline => call.cut_off(cut.limit, Instant::now(), drop_it),
+            _ => drop_it(),
+        }
         let kind = if cut.deadline { FailureKind::DeadlineExceeded } else { FailureKind::Timeout(cut.phase) };
         Error::new(Failure::new(kind))
     }
