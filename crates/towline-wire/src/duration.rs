@@ -5,7 +5,7 @@ use std::time::Duration;
 use towline_core::decimal_seconds;
 
 /// Words after which a wait is told.
-const LEAD: [&str; 14] = [
+const LEAD: [&str; 16] = [
     "try again in ",
     "try again after ",
     "retry in ",
@@ -20,6 +20,8 @@ const LEAD: [&str; 14] = [
     "wait for ",
     "retry your request after ",
     "replenished in ",
+    "expected available in ",
+    "will reset after ",
 ];
 
 /// A duration of the form `1h2m3.5s`: numbers with units from long to short; units are `d`, `h`, `m`, `s`, `ms`, `us`, `ns`.
@@ -56,7 +58,7 @@ fn quoted(text: &str) -> Option<Duration> {
 
 /// `7m12s`, `1 seconds`, `20 min`, or a bare number of seconds.
 fn spoken(text: &str) -> Option<Duration> {
-    let text = text.trim_start_matches("about ").trim_start_matches("at least ");
+    let text = text.trim_start_matches("about ").trim_start_matches("at least ").trim_start_matches('~');
     if let Some(wait) = clock(text) {
         return Some(wait);
     }
@@ -78,13 +80,19 @@ fn spoken(text: &str) -> Option<Duration> {
     decimal_seconds(digits)?.checked_mul(scale)
 }
 
-/// `01:23:45`, as API Management writes it.
+/// `01:23:45` or, with days, `5.03:23:11`, as API Management writes it.
 fn clock(text: &str) -> Option<Duration> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (days, text) = match text.split_at_checked(digits(text))? {
+        (days, rest) if rest.starts_with('.') => (days.parse::<u32>().ok()?, rest.get(1..)?),
+        _ => (0, text),
+    };
     let end = text.bytes().position(|b| !b.is_ascii_digit() && b != b':').unwrap_or(text.len());
     let mut parts = text.get(..end)?.split(':').map(|part| part.parse::<u32>().ok());
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
-    (parts.next().is_none() && minutes < 60 && seconds < 60)
-        .then(|| Duration::from_secs(u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds)))
+    (parts.next().is_none() && minutes < 60 && seconds < 60).then(|| {
+        Duration::from_secs(u64::from(days) * 86_400 + u64::from(hours) * 3600 + u64::from(minutes) * 60 + u64::from(seconds))
+    })
 }
 
 /// Whether the sentence around `at` begins with an "if".
@@ -160,6 +168,9 @@ mod tests {
         assert_eq!(secs("error code: 503 - {'estimated_time': 20.0}"), Some(20.0));
         assert_eq!(secs("try again in 2 minutes"), Some(120.0));
         assert_eq!(secs("quota will be replenished in 01:02:03."), Some(3723.0));
+        assert_eq!(secs("quota will be replenished in 2.01:02:03."), Some(176_523.0));
+        assert_eq!(secs("your limit resets in ~9s."), Some(9.0));
+        assert_eq!(secs("throttled. expected available in 1 second."), Some(1.0));
     }
 
     #[test]

@@ -77,11 +77,12 @@ pub(crate) fn has_error(value: &Value) -> bool {
         Some(Value::String(text)) => return !text.is_empty(),
         _ => {}
     }
+    let failed = text("status") == Some("failed");
     let nested = |key: &str, inner: &str| value.get(key).and_then(|value| value.get(inner)).is_some();
     let base = value.get("base_resp").and_then(|base| base.get("status_code")).and_then(Value::as_i64);
     text("type") == Some("error")
         || text("object") == Some("error")
-        || (text("object") == Some("response") && text("status") == Some("failed"))
+        || (failed && (text("object") == Some("response") || value.get("last_error").is_some()))
         || value.get("errors").and_then(Value::as_array).is_some_and(|errors| !errors.is_empty())
         || value.get("success") == Some(&Value::Bool(false))
         || nested("Output", "__type")

@@ -118,6 +118,8 @@ impl Report {
         let text = String::from_utf8_lossy(body.get(..TEXT.min(body.len())).unwrap_or_default());
         let text = text.trim_start_matches('\u{feff}').trim_start();
         if text.starts_with('<') || text.contains("</html>") {
+            // Its words are a proxy's, but the wait is as good as any.
+            self.wait = duration::prose(&text.to_ascii_lowercase());
             return;
         }
         let mut events = text.lines().filter_map(|line| line.strip_prefix("data:")).peekable();
@@ -227,6 +229,9 @@ impl Report {
         if depth > DEPTH || self.seen > VALUES || !self.push_text(text) {
             return;
         }
+        if let Some(code) = trailing_code(text) {
+            self.code(&format!("minimax:{code}"));
+        }
         let inner = text.find(['{', '[']).and_then(|at| text.get(at..));
         let value = inner.and_then(|json| serde_json::Deserializer::from_str(json).into_iter::<Value>().next());
         if let Some(Ok(value @ (Value::Object(_) | Value::Array(_)))) = value {
@@ -242,6 +247,12 @@ impl Report {
         self.text.push('\n');
         room > 0
     }
+}
+
+/// The `(2013)` at the end of a text: so MiniMax tells its codes where another provider's envelope has no place for them.
+fn trailing_code(text: &str) -> Option<&str> {
+    let (_, code) = text.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
+    (code.len() == 4 && code.bytes().all(|b| b.is_ascii_digit())).then_some(code)
 }
 
 /// The body with its control characters blanked: some providers send line breaks inside JSON strings.

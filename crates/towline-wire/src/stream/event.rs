@@ -22,7 +22,7 @@ struct Head<'a> {
     error: Told,
     #[serde(default)]
     errors: Told,
-    #[serde(default)]
+    #[serde(default, alias = "last_error")]
     error_type: Told,
     #[serde(borrow, default)]
     choices: Option<Vec<Choice<'a>>>,
@@ -201,7 +201,8 @@ fn failed(data: &[u8], said: bool, status: Option<u16>) -> Option<Progress> {
         Some(Said::Error(error)) => error,
         _ if said
             || value.get("type").and_then(Value::as_str) == Some("response.failed")
-            || value.get("error_type").is_some() =>
+            || value.get("error_type").is_some()
+            || value.get("last_error").is_some() =>
         {
             &value
         }

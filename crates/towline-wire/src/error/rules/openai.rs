@@ -69,6 +69,7 @@ pub(crate) const CODES: &[Rule] = &[
     code("model_context_window_exceeded", CONTEXT),
     code("max_tokens_per_request", TOO_LARGE),
     code("content_filter", POLICY),
+    code("contentfilter", POLICY),
     code("content_policy_violation", POLICY),
     code("responsibleaipolicyviolation", POLICY),
     code("moderation_blocked", POLICY),
