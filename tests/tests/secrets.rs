@@ -11,7 +11,7 @@ use http::{HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 use tower::ServiceExt;
-use towline::{Call, Credential, RetryLayer, Target, TimeoutLayer, TracingObserver, stack};
+use towline::{BoxError, Call, Credential, FallbackLayer, RetryLayer, Target, TimeoutLayer, Tokens, TracingObserver, stack};
 use towline_testkit::{MockProvider, Received, Reply};
 use towline_tests::{Body, hyper, reqwest};
 
@@ -49,6 +49,11 @@ fn targets(providers: &[MockProvider]) -> Vec<Target> {
     ];
     let named = ["a", "b", "c", "d"].into_iter().zip(providers).zip(credentials);
     named.map(|((name, provider), credential)| Target::new(name, provider.url("")).unwrap().with_credential(credential)).collect()
+}
+
+/// All of them, however often each is asked.
+fn all(providers: &[MockProvider]) -> FallbackLayer {
+    FallbackLayer::new(targets(providers)).unwrap().max_attempts(100).unwrap()
 }
 
 async fn providers(replies: impl Fn() -> Vec<Reply>) -> Vec<MockProvider> {
@@ -97,8 +102,8 @@ async fn each_target_gets_its_own_credential_and_nobody_elses_also_after_retries
     let providers = providers(|| vec![Reply::status(500), Reply::reset(), Reply::status(500)]).await;
     for pass in 0..2 {
         let (status, shown) = match pass {
-            0 => answer(stack(hyper()).targets(targets(&providers)).unwrap().retry(retry()).build()).await,
-            _ => answer(stack(reqwest()).targets(targets(&providers)).unwrap().retry(retry()).build()).await,
+            0 => answer(stack(hyper()).fallback(all(&providers)).retry(retry()).build()).await,
+            _ => answer(stack(reqwest()).fallback(all(&providers)).retry(retry()).build()).await,
         };
         assert_eq!(status, 500);
         assert_shows_none(&shown);
@@ -124,6 +129,29 @@ where
         shown += &format!("{attempt} {attempt:?}");
     }
     (response.status().as_u16(), shown)
+}
+
+#[tokio::test]
+async fn neither_a_second_key_nor_a_token_reaches_anybody_elses_target() {
+    let providers = providers(|| vec![Reply::status(401), Reply::status(503)]).await;
+    let key = |at: usize| Credential::header("x-api-key", KEYS[at]).unwrap();
+    let own = |at: usize| Credential::query("code", KEYS[at]).unwrap();
+    let token = |at: usize| {
+        Tokens::new(move || async move { Ok::<_, BoxError>((Credential::bearer(KEYS[at])?, Duration::from_secs(60))) })
+    };
+    let target = |at: usize| Target::new(at.to_string(), providers[at].url("")).unwrap();
+    let targets = [
+        target(0).with_keys([key(0), Credential::bearer(KEYS[0]).unwrap()]),
+        target(1).with_authorizer(token(1)),
+        target(2).with_keys([own(2), key(2)]),
+        target(3).with_authorizer(token(3)),
+    ];
+    let fallback = FallbackLayer::new(targets).unwrap().max_attempts(100).unwrap().auth_moves_on(true);
+    let (status, shown) = answer(stack(hyper()).fallback(fallback).retry(retry()).build()).await;
+    assert_eq!(status, 500);
+    assert!(providers.iter().all(|provider| provider.hits() >= 3), "each with another credential, and once more");
+    assert_only_its_own(&providers);
+    assert_shows_none(&shown);
 }
 
 #[tokio::test]

@@ -67,10 +67,12 @@ impl Config {
         self.targets.all().len() > 1
     }
 
-    /// The attempts after which no further target is tried.
-    pub(crate) fn max_attempts(&self) -> usize {
+    /// Whether a call that has been at `targets` and made `attempts` may not go on. Unless told otherwise, retries at the first
+    /// target leave a second one its turn.
+    pub(crate) fn is_enough(&self, targets: usize, attempts: usize) -> bool {
         let told = self.max_attempts.and_then(|most| usize::try_from(most.get()).ok());
-        told.unwrap_or_else(|| self.max_targets.max(MOST).get())
+        let too_many = told.map_or(targets > 1 && attempts >= self.max_targets.max(MOST).get(), |most| attempts >= most);
+        targets >= self.max_targets.get() || too_many
     }
 
     /// The lists in which the next target for a call that failed like this at `target` is looked for, in order. None: the failure
@@ -120,7 +122,7 @@ impl fmt::Debug for Config {
         f.debug_struct("FallbackLayer")
             .field("targets", &self.targets)
             .field("max_targets", &self.max_targets)
-            .field("max_attempts", &self.max_attempts())
+            .field("max_attempts", &self.max_attempts)
             .field("auth_moves_on", &self.auth_moves_on)
             .field("wait_for_recovery", &self.recovery)
             .field("deadline_share", &self.share)

@@ -75,7 +75,10 @@ impl FallbackLayer {
 
     /// After how many attempts, over all targets and with the retries beneath, no further target is tried. Retries at a target are
     /// the retry layer's own to limit, so the last target may exceed it. They are counted in the trail of the [`Call`]; without one, each
-    /// target counts as one. Default: 4, or `max_targets` where that is more.
+    /// target counts as one. What never left us (`Connect`, and what a layer of ours refused) does not count.
+    ///
+    /// Default: 4, or `max_targets` where that is more, but a second target has its turn in any case: three retries at the first
+    /// would otherwise mean that there is none.
     ///
     /// # Errors
     ///

@@ -50,7 +50,8 @@
 //!
 //! It moves on within the list that it is in, to no target twice, as long as the body can be sent again, the call's deadline has not
 //! passed, no more than [`max_targets`](FallbackLayer::max_targets) (4) were asked and fewer than [`max_attempts`](FallbackLayer::max_attempts)
-//! (4) attempts made over all targets. Retries count as attempts; what a breaker or limiter of ours refused counts as nothing.
+//! (4) attempts made over all targets, though a second target has its turn in any case. Retries count as attempts; what never left us, since
+//! no connection was made or a breaker or limiter of ours refused it, does not.
 //!
 //! When no target answered, the caller gets the most useful failure with its body: one that a provider spoke rather than a refusal of ours;
 //! among those that name a wait, the shortest, so that a refusal of ours names the earliest recovery; else the first. What a special target did

@@ -139,7 +139,7 @@ where
         now: Instant,
     ) -> Option<Result<Request<B>, Error>> {
         let in_time = self.call.as_ref().and_then(|call| call.remaining(now)).is_none_or(|left| !left.is_zero());
-        if !in_time || self.asked >= self.config.max_targets.get() || self.attempts() >= self.config.max_attempts() {
+        if !in_time || self.config.is_enough(self.asked, self.attempts()) {
             return None;
         }
         let config = Arc::clone(&self.config);
@@ -206,7 +206,8 @@ impl<B, R> Progress<B, R> {
 
     /// How many attempts left us so far, retries included where the call's trail tells of them.
     fn attempts(&self) -> usize {
-        let left = |attempt: &Attempt| attempt.failure.is_none_or(|kind| !table::is_refusal(kind));
+        let left =
+            |attempt: &Attempt| attempt.failure.is_none_or(|kind| !table::is_refusal(kind) && kind != FailureKind::Connect);
         self.call.as_ref().map_or(self.asked, |call| call.trail().iter().skip(self.first).filter(|attempt| left(attempt)).count())
     }
 

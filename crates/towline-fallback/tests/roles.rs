@@ -138,7 +138,7 @@ async fn weights_share_the_calls_out_and_a_seed_repeats_them() {
 }
 
 #[tokio::test]
-async fn no_further_target_is_tried_after_four_attempts_however_they_were_made() {
+async fn no_further_target_is_tried_after_four_attempts_but_a_second_has_its_turn() {
     let call = Call::new(Facts::default(), Instant::now(), None);
     // A retry beneath, which makes three attempts at each target.
     let thrice = |call: &Call| {
@@ -158,6 +158,9 @@ async fn no_further_target_is_tried_after_four_attempts_however_they_were_made()
     let nine = many().max_attempts(9).unwrap();
     assert_eq!(ask(&nine, with_call(&call), thrice(&call)).await.1, ["a", "b", "c"]);
     assert_eq!(ask(&many().max_targets(6).unwrap(), request(), |_| status(503)).await.1.len(), 6, "asked for, so allowed");
+    let call = Call::new(Facts::default(), Instant::now(), None);
+    let three = many().max_attempts(3).unwrap();
+    assert_eq!(ask(&three, with_call(&call), thrice(&call)).await.1, ["a"], "no second turn where told so");
     assert_eq!(many().max_attempts(0).unwrap_err().field(), "max_attempts");
 }
 
