@@ -15,6 +15,9 @@ pub mod design {}
 #[doc = include_str!("../docs/composition.md")]
 pub mod composition {}
 
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
+
 pub use boxed::{Body, BoxService, boxed};
 #[cfg(feature = "stack")]
 pub use stack::{Stack, StackService, stack};
@@ -29,8 +32,8 @@ pub use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerHandle, CircuitB
 pub use towline_classify::{Classify, ClassifyLayer};
 pub use towline_core::{
     Attempt, Authorize, Authorized, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint,
-    InvalidConfig, Jitter, Observe, Observer, Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, Target,
-    Unsigned, body, for_body,
+    InvalidConfig, Jitter, Observe, Observer, Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, StreamEnd,
+    StreamHandle, Target, Unsigned, Usage, body, for_body,
 };
 #[cfg(feature = "fallback")]
 pub use towline_fallback::{AuthorizeLayer, AuthorizeService, Fallback, FallbackLayer, KeysExhausted, Tokens};
@@ -41,7 +44,7 @@ pub use towline_reqwest::Reqwest;
 #[cfg(feature = "retry")]
 pub use towline_retry::{Retry, RetryLayer};
 #[cfg(feature = "timeout")]
-pub use towline_timeout::{Timeout, TimeoutLayer};
+pub use towline_timeout::{ConnectTimeout, Timeout, TimeoutLayer};
 
 /// The README's example is a test.
 #[cfg(doctest)]
