@@ -10,7 +10,8 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tower::{Layer, ServiceExt};
-use towline_core::FailureKind;
+use towline_classify::ClassifyLayer;
+use towline_core::{FailureKind, Phase};
 use towline_testkit::{HeldClock, MockProvider, Reply, Step, until};
 use towline_timeout::{Timeout, TimeoutLayer};
 
@@ -53,6 +54,27 @@ async fn a_provider_that_stalls_within_the_body_sees_the_call_cancelled() {
     clock.advance(secs(1)).await;
     until(|| waiting.is_woken()).await;
     assert_eq!(waiting.await.unwrap().unwrap_err().kind(), IDLE);
+    provider.cancelled(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_sends_only_pings_after_its_first_content_sees_the_call_cancelled() {
+    const TEXT: &str = "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}]}";
+    let clock = HeldClock::hold();
+    let pings = (0..100).fold(Reply::stream().event(TEXT), |reply, _| reply.wait(secs(10)).chunk(": ping\n\n"));
+    let provider = MockProvider::start_with([pings]).await.unwrap();
+    let client = ClassifyLayer::new().layer(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+    let request = http::Request::post(provider.url("/v1/messages")).body(Full::from("{}")).unwrap();
+    let response = TimeoutLayer::attempt().layer(client).oneshot(request).await.unwrap();
+    let reading = tokio::spawn(read(response.into_body()));
+    clock.settle(20).await;
+    for _ in 0..17 {
+        clock.advance(secs(10)).await;
+        clock.settle(20).await;
+        assert!(!reading.is_finished());
+    }
+    clock.advance(secs(11)).await;
+    assert_eq!(reading.await.unwrap().1, Err(FailureKind::Timeout(Phase::ContentIdle)));
     provider.cancelled(1).await;
 }
 
