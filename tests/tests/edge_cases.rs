@@ -236,3 +236,25 @@ async fn case_12_ten_429s_over_http_1_use_one_connection() {
     assert_eq!((response.status().as_u16(), provider.hits(), provider.connections()), (200, 11, 1));
     assert_eq!(Outcome::of_response(&response), Outcome::Success);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_limits_the_rate_is_asked_twice_at_most_while_another_waits() {
+    let upstream = Upstream::new(|name, _| if name == "first" { limited("0.5") } else { answer(200) });
+    let service = stack(upstream.service()).fallback(two()).build();
+    assert_eq!(service.oneshot(post("/v1/messages")).await.unwrap().status(), 200);
+    assert_eq!(upstream.names(), ["first", "first", "second"]);
+
+    let upstream = Upstream::new(|name, _| if name == "first" { limited("5") } else { answer(200) });
+    let began = Instant::now();
+    stack(upstream.service()).fallback(two()).build().oneshot(post("/v1/messages")).await.unwrap();
+    assert_eq!(
+        (upstream.names().len(), began.elapsed()),
+        (2, Duration::ZERO),
+        "five seconds are longer than the way to the second"
+    );
+
+    let upstream = Upstream::new(|_, nth| if nth < 2 { limited("5") } else { answer(200) });
+    let one = FallbackLayer::new([Target::new("first", "http://first").unwrap()]).unwrap();
+    let response = stack(upstream.service()).fallback(one).build().oneshot(post("/v1/messages")).await.unwrap();
+    assert_eq!((response.status().as_u16(), upstream.names().len()), (200, 3), "with nowhere else to go it is waited for");
+}

@@ -1,6 +1,13 @@
 //! What the caller asked for once: all attempts together.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Extensions, StatusCode};
 use parking_lot::Mutex;
@@ -22,6 +29,7 @@ struct Inner {
     facts: Facts,
     began: Instant,
     trail: Mutex<Vec<Attempt>>,
+    has_alternative: AtomicBool,
     /// The time limit that is being enforced, and when it passed.
     cut_off: Mutex<Option<(Duration, Instant)>>,
 }
@@ -65,7 +73,7 @@ impl Call {
     #[must_use]
     pub fn new(facts: Facts, began: Instant, deadline: Option<Instant>) -> Self {
         let (trail, cut_off) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { facts, began, trail, cut_off }), deadline }
+        Self { inner: Arc::new(Inner { facts, began, trail, has_alternative: AtomicBool::new(false), cut_off }), deadline }
     }
 
     /// The same call, its trail included, for whom it must end by `deadline`, or by its own one if that is earlier.
@@ -103,6 +111,18 @@ impl Call {
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         Some(self.deadline?.saturating_duration_since(now))
+    }
+
+    /// Whether another target waits for this call, should the present one not answer: then patience with one that limits the rate
+    /// is not what serves the caller. `false` unless a fallback has said otherwise.
+    #[must_use]
+    pub fn has_alternative(&self) -> bool {
+        self.inner.has_alternative.load(Ordering::Relaxed)
+    }
+
+    /// Says whether another target waits, for the hop that begins now.
+    pub fn set_alternative(&self, waits: bool) {
+        self.inner.has_alternative.store(waits, Ordering::Relaxed);
     }
 
     /// Adds a line to the trail.

@@ -63,18 +63,31 @@ where
         };
         let trail = call.as_ref().map_or(0, Call::attempts);
         let (began, past) = (Instant::now(), Vec::new());
-        (Self { config, call, original, at, began, trail, first: trail, past, asked: 0, waited: false, best: None }, first)
+        let this = Self { config, call, original, at, began, trail, first: trail, past, asked: 0, waited: false, best: None };
+        this.tell_alternative();
+        (this, first)
     }
 
     /// Until when the hop under way must have begun its answer, so that another target still has a chance.
     pub(crate) fn give_up_at(&self) -> Option<Instant> {
         let left = self.call.as_ref()?.remaining(self.began)?;
         let (config, at) = (&self.config, self.at?);
-        let another =
-            || config.targets.has_left(config.targets.role(at)?, |other| other == at || self.is_past(other)).then_some(());
-        self.original.as_ref().filter(|_| config.share < 1.0 && self.asked + 1 < config.max_targets.get())?;
-        another()?;
+        (config.share < 1.0 && self.has_another(at)).then_some(())?;
         self.began.checked_add(left.mul_f64(config.share))
+    }
+
+    /// Whether another target waits while the one at `at` is asked.
+    fn has_another(&self, at: usize) -> bool {
+        let (config, past) = (&self.config, |other| other == at || self.is_past(other));
+        let left = config.targets.role(at).is_some_and(|role| config.targets.has_left(role, past));
+        self.original.is_some() && self.asked + 1 < config.max_targets.get() && left
+    }
+
+    /// Tells the layers beneath, of which retry is more patient where no other target waits.
+    fn tell_alternative(&self) {
+        if let (Some(call), Some(at)) = (&self.call, self.at) {
+            call.set_alternative(self.has_another(at));
+        }
     }
 
     /// Ends a hop that has used up its share: `drop_it`, and what follows.
@@ -154,6 +167,7 @@ where
         let target = self.config.targets.at(at)?;
         let request = self.original.as_ref()?.request()?;
         (self.at, self.began) = (Some(at), now);
+        self.tell_alternative();
         Some(rewrite(request, target, &self.config.secrets))
     }
 }

@@ -55,8 +55,8 @@
 //! | 4 | [`table`](RetryLayer::table) knows the failure | its number of attempts counts in lines 5 to 7 |
 //! | 5 | the target was silent: `Timeout` of the head, the first content or the total | stop: `NotRetryable` |
 //! | 6 | it never left (`Connect`), for the first time in this call, and more than one attempt is allowed | again at once, outside attempts and budget |
-//! | 7 | all attempts are made; two are all for the verdict `Once` (408, 409) | stop: `Attempts` |
-//! | 8 | the provider asks for a wait longer than [`max_server_delay`](RetryLayer::max_server_delay) | stop: `WaitTooLong` |
+//! | 7 | all attempts are made; two are all for the verdict `Once` (408, 409), and for `RateLimited` while another target waits | stop: `Attempts` |
+//! | 8 | the provider asks for a wait longer than [`max_server_delay`](RetryLayer::max_server_delay), or than 2 s by limiting the rate while another target waits | stop: `WaitTooLong` |
 //! | 9 | the wait would end at or after the deadline of the [`Call`] | stop: `Deadline` |
 //! | 10 | the request's body can be sent only once | stop: `NotReplayable` |
 //! | 11 | the budget is used up | stop: `Budget` |
@@ -65,6 +65,8 @@
 //! `x-should-retry: true` lifts no verdict on a request that is wrong (a 400 stays one attempt), nor on a credential
 //! that is wrong or an account that is empty: there the answer's own code is the better witness. With a `retry-after`
 //! of days it is line 8's.
+//!
+//! That another target waits is what a fallback above says in the [`Call`]: where there is none, this layer is patient.
 //!
 //! **Stopping hands on the last answer as it is**, body untouched. A failed response that is to be tried again is
 //! drained first (64 KiB or 50 ms, within the wait), so that an HTTP/1.1 connection can be used again, and nothing of

@@ -30,6 +30,8 @@ pub(crate) struct Failed<'a> {
     pub(crate) attempts: u32,
     /// Whether the free one was made.
     pub(crate) free_made: bool,
+    /// Whether another target waits.
+    pub(crate) has_alternative: bool,
     /// What is left until the call's deadline, if it has one.
     pub(crate) remaining: Option<Duration>,
 }
@@ -43,6 +45,9 @@ pub(crate) enum Decision {
     },
     Stop(StopReason),
 }
+
+/// How long a provider that limits the rate is waited for while another target waits: longer, and the other one is quicker.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gateway that lost its upstream has often found another one when it is asked again.
 const BAD_GATEWAY_BASE: Duration = Duration::from_millis(100);
@@ -68,14 +73,17 @@ impl Policy {
     /// Decides what follows a failure. `up_to` draws a wait between zero and its argument; it is asked once at most.
     pub(crate) fn decide(&self, failed: &Failed<'_>, up_to: impl FnOnce(Duration) -> Duration) -> Decision {
         let failure = failed.failure;
-        let Some(most) = self.most(failure) else { return Decision::Stop(StopReason::NotRetryable) };
+        let elsewhere = failed.has_alternative && failure.kind == FailureKind::RateLimited;
+        let Some(most) = self.most(failure, elsewhere) else { return Decision::Stop(StopReason::NotRetryable) };
         let free = failure.kind == FailureKind::Connect && !failed.free_made && most > 1;
         if failed.attempts >= most && !free {
             return Decision::Stop(StopReason::Attempts);
         }
         let wait = match failure.hint.retry_after {
             _ if free => Duration::ZERO,
-            Some(hint) if hint > self.max_server_delay => return Decision::Stop(StopReason::WaitTooLong),
+            Some(hint) if hint > self.max_server_delay || (elsewhere && hint > PATIENCE) => {
+                return Decision::Stop(StopReason::WaitTooLong);
+            }
             Some(hint) => hint.saturating_add(up_to(spread(hint))),
             None => up_to(self.backoff(failed).ceiling(failed.attempts.saturating_sub(1))),
         };
@@ -86,7 +94,7 @@ impl Policy {
     }
 
     /// The most attempts for a failure; `None` if it is not worth a further one.
-    fn most(&self, failure: &Failure) -> Option<u32> {
+    fn most(&self, failure: &Failure, elsewhere: bool) -> Option<u32> {
         if !is_worth_a_retry(failure) {
             return None;
         }
@@ -95,6 +103,7 @@ impl Policy {
             _ if told.is_some() => told,
             _ if is_silence(failure.kind) => None,
             RetryVerdict::Once => Some(self.attempts.get().min(2)),
+            _ if elsewhere => Some(self.attempts.get().min(2)),
             _ => Some(self.attempts.get()),
         }
     }

@@ -51,10 +51,11 @@ fn model(attempts: u32, table: Option<u32>, failed: &Failed<'_>) -> Result<(f64,
         return Err(StopReason::NotRetryable);
     }
     let silent = [Phase::Head, Phase::FirstContent, Phase::Total].map(FailureKind::Timeout).contains(&failure.kind);
+    let elsewhere = failed.has_alternative && failure.kind == FailureKind::RateLimited;
     let most = match table {
         Some(most) => most,
         None if silent => return Err(StopReason::NotRetryable),
-        None if failure.retry == RetryVerdict::Once => attempts.min(2),
+        None if failure.retry == RetryVerdict::Once || elsewhere => attempts.min(2),
         None => attempts,
     };
     let left = failed.remaining.map_or(f64::INFINITY, |left| left.as_secs_f64());
@@ -71,7 +72,7 @@ fn model(attempts: u32, table: Option<u32>, failed: &Failed<'_>) -> Result<(f64,
         (false, _) => (0.5, 8.0),
     };
     let (least, most) = match failure.hint.retry_after.map(|after| after.as_secs_f64()) {
-        Some(hint) if hint > 60.0 => return Err(StopReason::WaitTooLong),
+        Some(hint) if hint > 60.0 || (elsewhere && hint > 2.0) => return Err(StopReason::WaitTooLong),
         Some(hint) => (hint, hint + (hint / 10.0 + 0.25).min(5.0)),
         None => (0.0, f64::min(base * 2_f64.powf(f64::from(failed.attempts) - 1.0), cap)),
     };
@@ -89,13 +90,14 @@ proptest! {
         table in proptest::option::of(0..5_u32),
         made in prop_oneof![3 => 1..5_u32, 1 => Just(1_000_000)],
         free_made: bool,
+        has_alternative: bool,
         status in proptest::option::of(proptest::sample::select(&[408_u16, 429, 500, 502, 503][..])),
         remaining in proptest::option::of(0..120_000_u64),
         seed: u64,
     ) {
         let status = status.map(|status| StatusCode::from_u16(status).unwrap());
         let remaining = remaining.map(Duration::from_millis);
-        let failed = Failed { failure: &failure, status, attempts: made, free_made, remaining };
+        let failed = Failed { failure: &failure, status, attempts: made, free_made, has_alternative, remaining };
         let mut policy = Policy { attempts: NonZeroU32::new(attempts).unwrap(), ..Policy::default() };
         if let Some(most) = table {
             policy.table = Some(Arc::new(move |_| Some(most)));
@@ -119,7 +121,10 @@ proptest! {
 }
 
 fn after(failure: &Failure, attempts: u32) -> Decision {
-    Policy::default().decide(&Failed { failure, status: None, attempts, free_made: false, remaining: None }, |most| most)
+    Policy::default()
+        .decide(&Failed { failure, status: None, attempts, free_made: false, has_alternative: false, remaining: None }, |most| {
+            most
+        })
 }
 
 #[test]
@@ -143,7 +148,8 @@ fn a_retry_after_of_fifteen_days_is_not_waited_for_though_a_retry_is_asked_for()
 fn a_hint_beyond_all_measure_overflows_nothing() {
     let failure = Failure::new(FailureKind::RateLimited).retry_after(Duration::MAX);
     let policy = Policy { max_server_delay: Duration::MAX, ..Policy::default() };
-    let failed = Failed { failure: &failure, status: None, attempts: 1, free_made: false, remaining: None };
+    let failed =
+        Failed { failure: &failure, status: None, attempts: 1, free_made: false, has_alternative: false, remaining: None };
     assert_eq!(policy.decide(&failed, |most| most), Decision::Retry { wait: Duration::MAX, free: false });
 }
 
@@ -151,7 +157,14 @@ fn a_hint_beyond_all_measure_overflows_nothing() {
 fn a_wait_that_ends_with_the_deadline_leaves_no_time_to_ask() {
     let failure = Failure::new(FailureKind::ServerError).retry_after(Duration::from_secs(5));
     let after = |remaining| {
-        let failed = Failed { failure: &failure, status: None, attempts: 1, free_made: false, remaining: Some(remaining) };
+        let failed = Failed {
+            failure: &failure,
+            status: None,
+            attempts: 1,
+            free_made: false,
+            has_alternative: false,
+            remaining: Some(remaining),
+        };
         Policy::default().decide(&failed, |_| Duration::ZERO)
     };
     let five = Duration::from_secs(5);
