@@ -13,6 +13,8 @@ mod lows;
 pub(crate) struct Rate {
     /// Units that come in each nanosecond; at least 1.
     per_nano: u128,
+    /// Units of one token.
+    token: u128,
     /// Units that the full bucket holds; at least those of one token.
     capacity: u128,
 }
@@ -27,29 +29,25 @@ pub(crate) struct Bucket {
     rate: Rate,
     missing: u128,
     at: Instant,
-    /// How many charges there have been.
+    /// How many charges there have been before this bucket was made, and in all.
+    first: u64,
     charges: u64,
     lows: Lows,
 }
 
-/// What one request was charged, to be given back if it is never sent.
-#[derive(Debug)]
-pub(crate) struct Charge {
-    nth: u64,
-    units: u128,
-}
-
 /// Shares of a limit are whole thousandths.
 const THOUSAND: u32 = 1000;
-const MINUTE: u128 = 60_000_000_000;
-const TOKEN: u128 = MINUTE * THOUSAND as u128;
+pub(crate) const MINUTE: u128 = 60_000_000_000;
+pub(crate) const DAY: u128 = 1440 * MINUTE;
 
 impl Rate {
-    /// `thousandths` of `per_minute`, and a bucket of `burst` tokens, or of what comes in a second but at least one.
-    pub(crate) fn new(per_minute: u32, thousandths: u32, burst: Option<u32>) -> Self {
-        let per_nano = (u128::from(per_minute) * u128::from(thousandths)).max(1);
-        let capacity = burst.map_or(per_nano * (MINUTE / 60), |tokens| u128::from(tokens) * TOKEN).max(TOKEN);
-        Self { per_nano, capacity }
+    /// `thousandths` of `limit` in a window of so many nanoseconds, and a bucket of `burst` tokens, or of what comes in
+    /// `pause` nanoseconds; of one at least.
+    pub(crate) fn new(window: u128, limit: u64, thousandths: u32, burst: Option<u64>, pause: u128) -> Self {
+        let token = window * u128::from(THOUSAND);
+        let per_nano = (u128::from(limit) * u128::from(thousandths)).max(1);
+        let capacity = burst.map_or(per_nano.saturating_mul(pause), |tokens| u128::from(tokens).saturating_mul(token));
+        Self { per_nano, token, capacity: capacity.max(token) }
     }
 
     /// How long an empty bucket needs until it is full.
@@ -57,65 +55,73 @@ impl Rate {
         self.time_for(self.capacity)
     }
 
-    /// The tokens that a full bucket holds, the last one maybe not whole.
-    pub(crate) const fn tokens(self) -> u64 {
-        whole_tokens(self.capacity)
-    }
-
     /// How long `units` take to come in, rounded up: never early.
     fn time_for(self, units: u128) -> Duration {
         Duration::from_nanos(u64::try_from(units.div_ceil(self.per_nano)).unwrap_or(u64::MAX))
     }
+
+    fn units(self, tokens: u64) -> u128 {
+        u128::from(tokens).saturating_mul(self.token)
+    }
+
+    const fn whole_tokens(self, units: u128) -> u64 {
+        let tokens = units / self.token;
+        if tokens > u64::MAX as u128 { u64::MAX } else { tokens as u64 }
+    }
 }
 
 impl Bucket {
-    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        Self { rate, missing: 0, at: now, charges: 0, lows: Lows::new() }
+    /// A full bucket, made after `charges` others had been told of.
+    pub(crate) fn new(rate: Rate, now: Instant, charges: u64) -> Self {
+        Self { rate, missing: 0, at: now, first: charges, charges, lows: Lows::new() }
     }
 
-    /// Takes `cost` tokens, or tells how long it takes until they are there.
+    /// Fills at another rate from now on. What is lacking stays lacking, in tokens.
+    pub(crate) fn change(&mut self, now: Instant, rate: Rate) {
+        self.fill(now);
+        self.rate = rate;
+    }
+
+    /// Takes `cost` tokens, whether or not they are there.
     ///
     /// What costs more than the bucket can hold waits until it is full, and leaves it in debt.
-    pub(crate) fn reserve(&mut self, now: Instant, cost: u64) -> Result<Charge, Duration> {
-        let short = self.short(now, 0, cost);
-        if short > 0 {
-            return Err(self.rate.time_for(short));
-        }
-        self.lows.note(self.charges, self.missing);
-        let charge = Charge { nth: self.charges, units: units(cost) };
-        self.missing = self.missing.saturating_add(charge.units);
-        self.charges = self.charges.wrapping_add(1);
-        Ok(charge)
+    pub(crate) fn take(&mut self, now: Instant, cost: u64) {
+        self.fill(now);
+        self.raise(self.missing.saturating_add(self.rate.units(cost)));
     }
 
     /// How long it takes until `cost` tokens are there for one before whom `ahead` tokens will be taken.
     pub(crate) fn wait(&mut self, now: Instant, ahead: u64, cost: u64) -> Duration {
-        let short = self.short(now, ahead, cost);
-        self.rate.time_for(short)
+        self.fill(now);
+        let needed = self.rate.units(cost).min(self.rate.capacity).saturating_add(self.rate.units(ahead));
+        self.rate.time_for(self.missing.saturating_add(needed).saturating_sub(self.rate.capacity))
     }
 
-    /// Gives a charge back: from now on all is as if it had never been made.
+    /// Gives `tokens` of charge number `nth` back: from now on all is as if they had never been charged.
     ///
     /// That may be less than what was charged. A bucket that was full again in between would have been full without the
     /// charge as well, and what would have come in then would have run over; to give that back would let more pass than
     /// the limit allows.
-    pub(crate) fn refund(&mut self, now: Instant, charge: &Charge) {
+    pub(crate) fn refund(&mut self, now: Instant, nth: u64, tokens: u64) {
+        if nth < self.first {
+            return;
+        }
         self.fill(now);
         self.lows.note(self.charges, self.missing);
-        self.missing = self.missing.saturating_sub(self.lows.give_back(charge.nth, charge.units));
+        self.missing = self.missing.saturating_sub(self.lows.give_back(nth, self.rate.units(tokens)));
     }
 
     /// The whole tokens that are there.
     pub(crate) fn available(&mut self, now: Instant) -> u64 {
         self.fill(now);
-        whole_tokens(self.rate.capacity.saturating_sub(self.missing))
+        self.rate.whole_tokens(self.rate.capacity.saturating_sub(self.missing))
     }
 
-    /// What is not there yet of `cost` tokens after `ahead` others.
-    fn short(&mut self, now: Instant, ahead: u64, cost: u64) -> u128 {
-        self.fill(now);
-        let needed = units(cost).min(self.rate.capacity).saturating_add(units(ahead));
-        self.missing.saturating_add(needed).saturating_sub(self.rate.capacity)
+    /// A charge that leaves so much missing.
+    fn raise(&mut self, missing: u128) {
+        self.lows.note(self.charges, self.missing);
+        self.missing = missing;
+        self.charges = self.charges.wrapping_add(1);
     }
 
     /// A `now` from before the last one, as a thread that was delayed may bring it, changes nothing.
@@ -124,15 +130,6 @@ impl Bucket {
         self.missing = self.missing.saturating_sub(came_in);
         self.at = self.at.max(now);
     }
-}
-
-fn units(tokens: u64) -> u128 {
-    u128::from(tokens).saturating_mul(TOKEN)
-}
-
-const fn whole_tokens(units: u128) -> u64 {
-    let tokens = units / TOKEN;
-    if tokens > u64::MAX as u128 { u64::MAX } else { tokens as u64 }
 }
 
 #[cfg(test)]

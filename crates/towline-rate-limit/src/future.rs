@@ -7,13 +7,15 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use towline_core::{BoxError, Error, FailureKind, Phase};
+use towline_core::{BoxError, Error};
 
 use crate::{
-    limiter::Reservation,
-    limits::{Admission, Turn},
+    LimitedBody,
+    reservation::Reservation,
+    shared::{Admission, Turn},
 };
 
 pin_project! {
@@ -65,8 +67,9 @@ impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Error: Into<BoxError>,
+    R: Body,
 {
-    type Output = Result<Response<R>, Error>;
+    type Output = Result<Response<LimitedBody<R>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -96,10 +99,7 @@ where
                 }
                 StageProj::Calling { future } => {
                     let result = ready!(future.poll(cx)).map_err(|error| Error::from(error.into()));
-                    if let (Err(error), Some(reservation)) = (&result, this.reservation.take()) {
-                        settle(error, reservation);
-                    }
-                    return Poll::Ready(result);
+                    return Poll::Ready(settle(result, this.reservation.take()));
                 }
                 // Who polls again after the end waits for ever.
                 StageProj::Refused { error } => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
@@ -109,14 +109,22 @@ where
     }
 }
 
-/// Gives a charge back if the error proves that nothing was sent: no connection was made, or a layer beneath refused.
-fn settle(error: &Error, reservation: Reservation) {
-    use FailureKind as K;
-    match error.kind() {
-        K::Connect | K::Timeout(Phase::Connect) | K::CircuitOpen | K::LimitedLocally | K::Untranslatable => {
-            reservation.never_sent();
+/// Hands the reservation on to the body, if the end of that says more.
+fn settle<R: Body>(
+    result: Result<Response<R>, Error>,
+    reservation: Option<Reservation>,
+) -> Result<Response<LimitedBody<R>>, Error> {
+    match result {
+        Ok(response) => {
+            let awaited = reservation.and_then(|reservation| reservation.answered(&response));
+            Ok(response.map(|body| LimitedBody::new(body, awaited)))
         }
-        _ => drop(reservation),
+        Err(error) => {
+            if let Some(reservation) = reservation {
+                reservation.failed(&error);
+            }
+            Err(error)
+        }
     }
 }
 

@@ -1,36 +1,50 @@
 //! The layer: configuration and state.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+    time::Duration,
+};
 
+use http::request::Parts;
 use tower_layer::Layer;
 use towline_core::{InvalidConfig, Observer};
 
 use crate::{
-    RateLimit, RateLimitHandle,
-    limits::{Limits, Settings},
+    Estimate, Limits, Profile, RateLimit, RateLimitHandle,
+    books::Terms,
+    cost::Estimator,
+    shared::{Settings, Shared},
 };
 
-/// Keeps a service within a rate, one for each [`Target`](towline_core::Target). See the [crate's page](crate).
+/// Keeps a service within limits, apart for each [`Target`](towline_core::Target). See the [crate's page](crate).
 ///
 /// Clones, and all services that they are layered on, share their limits. Configure it first: each of the configuring
 /// methods returns a layer with limits of its own.
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer {
-    limits: Option<Arc<Limits>>,
+    shared: Option<Arc<Shared>>,
 }
 
 impl RateLimitLayer {
+    /// A layer that keeps `limits` for each target.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let terms = Terms { limits, profile: Profile::Any, thousandths: 950, burst: None, token_burst: None };
+        Self::from_settings(Settings::new(terms))
+    }
+
     /// A layer that lets `n` requests a minute pass to each target.
     #[must_use]
     pub fn requests_per_minute(n: NonZeroU32) -> Self {
-        Self::from_settings(Settings::requests_per_minute(n))
+        Self::new(Limits::none().requests_per_minute(n))
     }
 
     /// A layer that lets everything pass: calls go to the service beneath as they are. Settings change nothing about
     /// it.
     #[must_use]
     pub const fn unlimited() -> Self {
-        Self { limits: None }
+        Self { shared: None }
     }
 
     /// The share of the limit that is used, to the thousandth. Default: 0.95, since the provider's clock and ours never
@@ -44,7 +58,7 @@ impl RateLimitLayer {
             return Err(InvalidConfig::new("share", "must lie between 0.001 and 1"));
         }
         // In range, as was just checked.
-        Ok(self.with(|settings| settings.thousandths = (share * 1000.0).round() as u32))
+        Ok(self.with(|settings| settings.terms.thousandths = (share * 1000.0).round() as u32))
     }
 
     /// How many requests may pass at once after a pause. Default: those of one second, at least one.
@@ -53,7 +67,51 @@ impl RateLimitLayer {
     /// wants it small; one that counts by the minute suffers what the [crate's page](crate#how-much-passes) tells.
     #[must_use]
     pub fn burst(self, n: NonZeroU32) -> Self {
-        self.with(|settings| settings.burst = Some(n))
+        self.with(|settings| settings.terms.burst = Some(n.get().into()))
+    }
+
+    /// How many tokens may pass at once after a pause, in each dimension that is limited by the minute. Default: those of three
+    /// seconds, at least one. A request that costs more waits until all of them are there, and owes the rest.
+    #[must_use]
+    pub fn token_burst(self, n: NonZeroU64) -> Self {
+        self.with(|settings| settings.terms.token_burst = Some(n.get()))
+    }
+
+    /// How the provider counts tokens. Default: [`Profile::Any`].
+    #[must_use]
+    pub fn profile(self, profile: Profile) -> Self {
+        self.with(|settings| settings.terms.profile = profile)
+    }
+
+    /// Limits of its own for a target by its name, or for a key.
+    #[must_use]
+    pub fn limits_for(self, name: impl Into<Arc<str>>, limits: Limits) -> Self {
+        self.with(|settings| {
+            settings.own.insert(name.into(), limits);
+        })
+    }
+
+    /// Who estimates what a request costs. Default: its [facts](towline_core::Facts).
+    #[must_use]
+    pub fn estimator(self, estimate: impl Estimate) -> Self {
+        self.with(|settings| settings.estimator = Estimator::new(estimate))
+    }
+
+    /// Keeps limits for each key that `key` finds in a request's head; where it finds none, those that all such requests share.
+    /// Default: the name of the request's [`Target`](towline_core::Target), if it has one.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    ///
+    /// use towline_rate_limit::RateLimitLayer;
+    ///
+    /// let tenant = |head: &http::request::Parts| head.headers.get("x-tenant")?.to_str().ok().map(Into::into);
+    /// let by_tenant = RateLimitLayer::requests_per_minute(NonZeroU32::MIN).key(tenant);
+    /// # let _ = by_tenant;
+    /// ```
+    #[must_use]
+    pub fn key(self, key: impl Fn(&Parts) -> Option<Arc<str>> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.key = Some(Arc::new(key)))
     }
 
     /// The longest wait. Whoever would have to wait longer is refused at once. Default: 30 s; with zero nobody waits.
@@ -71,23 +129,24 @@ impl RateLimitLayer {
 
     /// Tells `observer` who waits and who is refused. Default: nobody.
     #[must_use]
-    pub fn observer(self, observer: Observer) -> Self {
+    pub fn observer(self, observer: impl Into<Observer>) -> Self {
+        let observer = observer.into();
         self.with(|settings| settings.observer = observer)
     }
 
     /// A handle that tells what is left and who waits.
     #[must_use]
     pub fn handle(&self) -> RateLimitHandle {
-        RateLimitHandle::new(self.limits.clone())
+        RateLimitHandle::new(self.shared.clone())
     }
 
     fn from_settings(settings: Settings) -> Self {
-        Self { limits: Some(Arc::new(Limits::new(settings))) }
+        Self { shared: Some(Arc::new(Shared::new(settings))) }
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        let Some(limits) = self.limits else { return self };
-        let mut settings = limits.settings().clone();
+        let Some(shared) = self.shared else { return self };
+        let mut settings = shared.settings().clone();
         change(&mut settings);
         Self::from_settings(settings)
     }
@@ -97,6 +156,6 @@ impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit::new(inner, self.limits.clone())
+        RateLimit::new(inner, self.shared.clone())
     }
 }

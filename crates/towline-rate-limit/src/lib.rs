@@ -1,4 +1,4 @@
-//! Keeps calls within a provider's rate limit, first come first served.
+//! Keeps calls within a provider's limits in requests, tokens and concurrency, first come first served.
 //!
 //! Every 429 that is never caused is a call that is not delayed, and with most providers a failed request counts
 //! against the limit like any other. [`RateLimitLayer`] lets as many requests pass as the limit allows, has the others
@@ -16,7 +16,7 @@
 //!
 //! const LIMIT: NonZeroU32 = NonZeroU32::new(60).unwrap();
 //! let layer = RateLimitLayer::requests_per_minute(LIMIT).share(1.0)?.max_wait(Duration::from_secs(1));
-//! let client = layer.layer(service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(())) }));
+//! let client = layer.layer(service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(String::new())) }));
 //!
 //! let began = Instant::now();
 //! let ask = || client.clone().oneshot(Request::new(()));
@@ -31,20 +31,40 @@
 //! # }).unwrap();
 //! ```
 //!
+//! [`Limits`] may hold requests, tokens, tokens of prompts and of answers apart, each by the minute, requests and tokens by
+//! the day, and requests under way at once, in any combination:
+//!
+//! ```
+//! use std::num::{NonZeroU32, NonZeroU64};
+//!
+//! use towline_rate_limit::{Limits, Profile, RateLimitLayer};
+//!
+//! let small = Limits::none()
+//!     .requests_per_minute(NonZeroU32::new(50).unwrap())
+//!     .input_tokens_per_minute(NonZeroU64::new(30_000).unwrap())
+//!     .output_tokens_per_minute(NonZeroU64::new(8_000).unwrap());
+//! let layer = RateLimitLayer::new(small).profile(Profile::Anthropic);
+//! assert_eq!(layer.handle().limits(None), small);
+//! ```
+//!
 //! # What happens to a request, in order
 //!
-//! 1. Its limit is that of its [`Target`](towline_core::Target), by name, or else the one that all requests without a
-//!    target share.
-//! 2. If nobody waits and there is a token for it, the token is taken and it passes.
-//! 3. Otherwise its wait is computed: until there are tokens for it and for all who came before it. It is refused at
-//!    once if the wait is longer than [`max_wait`](RateLimitLayer::max_wait), if [`queue`](RateLimitLayer::queue)
-//!    others wait already, or if the deadline of its [`Call`](towline_core::Call) would pass meanwhile. A refused
-//!    request is charged nothing.
-//! 4. Otherwise it waits in line, in the order in which the futures are first polled. Only the head of the line watches
-//!    the clock; nobody who comes later passes it by. When its turn comes and its deadline has passed after all, it is
-//!    not sent.
-//! 5. Having passed, it readies a clone of the service beneath, and calls that one. So nobody in line holds a
+//! 1. Its limits are those of its [`Target`](towline_core::Target), by name, or of the [`key`](RateLimitLayer::key) that you
+//!    find for it, or else the ones that all requests without either share.
+//! 2. What it costs is one request, and the tokens that its [`Profile`] reserves for it. If it alone costs more than a whole
+//!    limit allows, it is refused at once, and says so.
+//! 3. If nobody waits and it fits into every dimension, it is charged in all of them at once and passes. A dimension in which
+//!    it does not fit leaves the others untouched.
+//! 4. Otherwise its wait is computed: until there are tokens for it and for all who came before it, in the dimension that
+//!    takes longest. It is refused at once if the wait is longer than [`max_wait`](RateLimitLayer::max_wait), if
+//!    [`queue`](RateLimitLayer::queue) others wait already, or if the deadline of its [`Call`](towline_core::Call) would pass
+//!    meanwhile. A refused request is charged nothing.
+//! 5. Otherwise it waits in line, in the order in which they came, until all who came before it have passed and it fits. Only
+//!    the head of the line watches the clock; nobody who comes later passes it by. When its turn comes and its deadline
+//!    has passed after all, or if it turns out that it would wait longer than `max_wait`, it is not sent.
+//! 6. Having passed, it readies a clone of the service beneath, and calls that one. So nobody in line holds a
 //!    connection or a permit.
+//! 7. When its answer has ended, it is charged what it has really cost.
 //!
 //! All this is decided when the service is called, and the service is always ready.
 //!
@@ -52,34 +72,57 @@
 //! |---|---|
 //! | [`share`](RateLimitLayer::share) of the limit that is used | 0.95 |
 //! | [`burst`](RateLimitLayer::burst) after a pause | the requests of 1 s, at least one |
+//! | [`token_burst`](RateLimitLayer::token_burst) after a pause | the tokens of 3 s, at least one |
+//! | [`profile`](RateLimitLayer::profile) of the provider | `Any` |
+//! | [`estimator`](RateLimitLayer::estimator) of what a request costs | the call's facts |
+//! | [`limits_for`](RateLimitLayer::limits_for) a target or key | those of all |
+//! | [`key`](RateLimitLayer::key) | the target's name |
 //! | [`max_wait`](RateLimitLayer::max_wait) | 30 s |
 //! | [`queue`](RateLimitLayer::queue) | 1000 waiting for each target |
 //! | [`observer`](RateLimitLayer::observer) | nobody; it is told `LimitWaiting` and `LimitRejected` |
 //!
 //! # How much passes
 //!
-//! The limit is a token bucket, which fills steadily. With a rate of `r` requests a second and a burst of `b` requests
+//! A limit is a token bucket, which fills steadily. With a rate of `r` requests a second and a burst of `b` requests
 //! at most `60 r + b` pass in any 60 seconds, wherever they begin. With the defaults that is never more than the limit
 //! itself, wherever a provider's minute may begin. It is computed in whole units that divide a nanosecond's share of
 //! every rate, so nothing is rounded and nothing drifts; waits are rounded up to the nanosecond, never early. Requests
 //! count from when they pass: what delays them on their way to the provider is what the unused share is for.
+//!
+//! A request that costs more tokens than the burst waits for a full bucket and leaves it in debt: what it costs above the
+//! burst passes beyond that sum, and those who come next make up for it. Of a day's limit a tenth passes at once and the rest
+//! in the course of 24 hours, so that no 24 hours see more than the limit, and a steady demand gets nine tenths of it.
 //!
 //! tokio's timer has a resolution of a millisecond. Above some 60,000 requests a minute a small burst therefore lets
 //! less than the rate pass.
 //!
 //! # What is charged
 //!
-//! A request that was sent keeps its charge whatever comes of it, since providers count failures too. It is given back
-//! when the request never left: its future was dropped before, the service beneath did not become ready, no connection
-//! was made (`Connect`, `Timeout(Connect)`), or a layer beneath refused it (`CircuitOpen`, `LimitedLocally`,
-//! `Untranslatable`). What was given back wakes the head of the line, and the books are then as if it had never been
+//! | what became of it | requests | tokens |
+//! |---|---|---|
+//! | it never left: dropped before, the service beneath not ready, no connection (`Connect`, `Timeout(Connect)`), refused by a layer beneath (`CircuitOpen`, `LimitedLocally`, `Untranslatable`) | come back | come back |
+//! | refused by the provider, before any content | stay | come back |
+//! | answered to the end, and the answer tells its usage | stay | what was used, as the [`Profile`] counts |
+//! | the answer broke off or was dropped, having told some usage | stay | that, or what was reserved if it is more |
+//! | anything else: no usage told, a time limit, a lost connection | stay | stay |
+//!
+//! Providers count failures as requests too. Usage is read from the [`StreamHandle`](towline_core::StreamHandle) that
+//! `ClassifyLayer` beneath writes if it is told to read usage; without it every reservation stands.
+//!
+//! What comes back wakes the head of the line, and the books are then as if it had never been
 //! charged. That is less than the charge where the bucket has been full in between: what came in then has run over, and
-//! giving it back would let more than `60 r + b` pass.
+//! giving it back would let more than `60 r + b` pass. What was used beyond the reservation is owed from then on.
+//!
+//! What a request will cost comes from its [facts](towline_core::Facts): an estimate of the prompt's tokens, and the most that
+//! the answer may have. Nearly no answer is as long as that, so most profiles reserve what answers have been long so far: a mean
+//! in which the last counts an eighth, 1024 tokens before there was any. A request of which nothing is known is taken for a typical
+//! one. Your own [`Estimate`] may know better.
 //!
 //! # Errors
 //!
-//! `LimitedLocally` with the wait as `retry_after`, of local origin and not worth a retry at this target (a fallback
-//! may go elsewhere); `DeadlineExceeded` if a deadline passed in line. Errors from beneath are handed on, as
+//! `LimitedLocally` with the wait (none where only others under way are in the way: nobody knows) as `retry_after`, of local origin and not worth a retry at this target (a fallback
+//! may go elsewhere); without a wait, and with a [`RequestTooLarge`] as its
+//! source, if no wait would help; `DeadlineExceeded` if a deadline passed in line. Errors from beneath are handed on, as
 //! [`towline_core::Error`].
 //!
 //! # Cancellation
@@ -98,26 +141,39 @@
 //!
 //! # What it costs
 //!
-//! A request that need not wait costs a short lock and no allocation (the first to each target makes that target's
+//! A request that need not wait costs a short lock, a second one at the end of its answer where tokens or concurrency are
+//! limited, and no allocation (the first to each target makes that target's
 //! bucket). One that waits costs one allocation and three polls: it joins the line, becomes its head, and passes. An
 //! unlimited layer forwards `poll_ready` and `call` and costs nothing.
 //!
 //! # What it does not do
 //!
-//! It counts requests a minute: no tokens, no days, no concurrency. It learns nothing from answers: a 429 closes
-//! nothing here, and its `retry-after` is the retry layer's affair. Each process has its own limits; give each of `n`
+//! It learns nothing of limits from answers: a 429 closes nothing here, and its `retry-after` is the retry layer's affair.
+//! Each process has its own limits; give each of `n`
 //! replicas an `n`th. Targets share a limit only if they share a name. A target that nobody has asked for in ten
 //! minutes, or in the time in which its bucket fills where that is longer, is forgotten, being full again.
 
+mod body;
+mod books;
 mod bucket;
+mod cost;
 mod future;
 mod handle;
 mod layer;
 mod limiter;
 mod limits;
+mod profile;
+mod reservation;
 mod service;
+mod shared;
+mod too_large;
 
+pub use body::LimitedBody;
+pub use cost::{Estimate, Estimated};
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
 pub use layer::RateLimitLayer;
+pub use limits::{Dimension, Limits};
+pub use profile::Profile;
 pub use service::RateLimit;
+pub use too_large::RequestTooLarge;

@@ -1,19 +1,21 @@
-//! One limit with its line: the bucket, who waits, and whose turn it is.
+//! One set of limits with its line: the books, who waits, and whose turn it is.
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, Semaphore},
     time::{Instant, timeout},
 };
 
-use crate::bucket::{Bucket, Charge, Rate};
+use crate::{
+    books::{Books, Charge, Terms, Wait},
+    cost::{Cost, Estimated},
+    reservation::Reservation,
+    too_large::RequestTooLarge,
+};
 
-/// What one request costs.
-const COST: u64 = 1;
-
-/// One limit, shared by all who must keep it.
+/// Limits, shared by all who must keep them.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     books: Mutex<Books>,
@@ -21,13 +23,6 @@ pub(crate) struct Limiter {
     turnstile: Semaphore,
     /// Told when something came back, so that the head of the line looks again.
     came_back: Notify,
-}
-
-#[derive(Debug)]
-struct Books {
-    bucket: Bucket,
-    /// How many stand in line, the head included. While there are any, nobody passes them by.
-    waiting: usize,
 }
 
 /// How long a line may get.
@@ -44,21 +39,17 @@ pub(crate) enum Entry {
     Waiting(Place, Duration),
     /// It would have to wait so long.
     Refused(Duration),
-}
-
-/// What a request was charged; given back on drop, unless the request was sent.
-#[derive(Debug)]
-pub(crate) struct Reservation {
-    limiter: Arc<Limiter>,
-    charge: Charge,
-    sent: bool,
+    TooLarge(RequestTooLarge),
 }
 
 /// A place in line, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
     limiter: Arc<Limiter>,
+    cost: Cost,
     deadline: Option<Instant>,
+    /// How long it waits at most.
+    until: Option<Instant>,
     left: bool,
 }
 
@@ -67,115 +58,115 @@ pub(crate) struct Place {
 pub(crate) enum TooLate {
     /// The deadline has passed.
     Passed,
-    /// It would pass during a further wait of so long.
+    /// The deadline, or the longest wait, would pass during a further wait of so long.
     Would(Duration),
 }
 
 impl Limiter {
-    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        let books = Books { bucket: Bucket::new(rate, now), waiting: 0 };
-        Self { books: Mutex::new(books), turnstile: Semaphore::new(1), came_back: Notify::new() }
+    pub(crate) fn new(terms: Terms, now: Instant) -> Self {
+        Self { books: Mutex::new(Books::new(terms, now)), turnstile: Semaphore::new(1), came_back: Notify::new() }
     }
 
     /// Admits a request, gives it a place in line, or refuses it. `deadline` is asked only if there is a wait.
-    pub(crate) fn enter(self: Arc<Self>, now: Instant, bounds: Bounds, deadline: impl FnOnce() -> Option<Instant>) -> Entry {
+    pub(crate) fn enter(
+        self: Arc<Self>,
+        now: Instant,
+        told: Estimated,
+        bounds: Bounds,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Entry {
         let mut books = self.books.lock();
-        if books.waiting == 0
-            && let Ok(charge) = books.bucket.reserve(now, COST)
-        {
+        let cost = books.cost(told);
+        if let Some((dimension, limit)) = books.terms().exceeded_by(cost) {
+            return Entry::TooLarge(RequestTooLarge { dimension, cost: cost.of(dimension), limit });
+        }
+        let wait = books.wait_in_line(now, cost);
+        let waiting = books.line().waiting;
+        if waiting == 0 && wait.is_over() {
+            let charge = books.charge(now, cost);
             drop(books);
-            return Entry::Admitted(Reservation { limiter: self, charge, sent: false });
+            return Entry::Admitted(Reservation::new(self, charge));
         }
-        let ahead = u64::try_from(books.waiting).unwrap_or(u64::MAX).saturating_mul(COST);
-        let wait = books.bucket.wait(now, ahead, COST);
         let deadline = deadline();
-        if wait > bounds.max_wait || books.waiting >= bounds.queue || passes(deadline, now, wait) {
-            return Entry::Refused(wait);
+        let nobody_waits = bounds.max_wait.is_zero() || waiting >= bounds.queue;
+        if nobody_waits || wait.time > bounds.max_wait || passes(deadline, now, wait.time) {
+            return Entry::Refused(wait.time);
         }
-        books.waiting += 1;
+        books.joins(cost);
         drop(books);
-        Entry::Waiting(Place { limiter: self, deadline, left: false }, wait)
+        let until = now.checked_add(bounds.max_wait);
+        Entry::Waiting(Place { limiter: self, cost, deadline, until, left: false }, wait.time)
     }
 
-    fn give_back(&self, charge: &Charge, now: Instant) {
+    /// The books, to change them: whoever waits looks again afterwards.
+    pub(crate) fn correct(&self, change: impl FnOnce(&mut Books)) {
         let mut books = self.books.lock();
-        books.bucket.refund(now, charge);
-        let somebody_waits = books.waiting > 0;
+        change(&mut books);
+        let somebody_waits = books.line().waiting > 0;
         drop(books);
         if somebody_waits {
             self.came_back.notify_one();
         }
     }
 
-    /// How many requests could pass at once; none if somebody waits.
-    pub(crate) fn available(&self, now: Instant) -> u64 {
-        let mut books = self.books.lock();
-        if books.waiting == 0 { books.bucket.available(now) / COST } else { 0 }
-    }
-
-    pub(crate) fn waiting(&self) -> usize {
-        self.books.lock().waiting
-    }
-}
-
-impl Reservation {
-    /// The request is sent: its charge stays, whatever comes of it.
-    pub(crate) fn sent(&mut self) {
-        self.sent = true;
-    }
-
-    /// It turned out that the request never left: its charge is given back.
-    pub(crate) fn never_sent(mut self) {
-        self.sent = false;
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if !self.sent {
-            self.limiter.give_back(&self.charge, Instant::now());
-        }
+    /// The books, to read them.
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock()
     }
 }
 
 impl Place {
-    /// Waits until it is this one's turn and there is a token for it.
+    /// Waits until it is this one's turn and there are tokens for it.
     ///
-    /// It is woken when it becomes the head of the line, when its token should be there, and when something came back.
+    /// It is woken when it becomes the head of the line, when its tokens should be there, and when something came back.
     pub(crate) async fn turn(mut self) -> Result<Reservation, TooLate> {
         let limiter = Arc::clone(&self.limiter);
         // It is never closed, so the error is none that can come; without a turn there would be more watching the clock, no more.
         let _turn = limiter.turnstile.acquire().await;
         loop {
             match self.look(Instant::now())? {
-                Ok(charge) => return Ok(Reservation { limiter: Arc::clone(&limiter), charge, sent: false }),
+                Ok(charge) => return Ok(Reservation::new(Arc::clone(&limiter), charge)),
                 Err(wait) => drop(timeout(wait, limiter.came_back.notified()).await),
             }
         }
     }
 
-    /// Takes the token and leaves the line in one step, so that nobody comes in between; or tells how long it still
+    /// Takes the tokens and leaves the line in one step, so that nobody comes in between; or tells how long it still
     /// takes.
     fn look(&mut self, now: Instant) -> Result<Result<Charge, Duration>, TooLate> {
         let mut books = self.limiter.books.lock();
-        let wait = books.bucket.wait(now, 0, COST);
-        if passes(self.deadline, now, wait) {
-            return Err(if wait.is_zero() { TooLate::Passed } else { TooLate::Would(wait) });
+        let wait = books.wait(now, self.cost);
+        if passes(self.deadline, now, wait.time) {
+            return Err(if wait.is_over() { TooLate::Passed } else { TooLate::Would(wait.time) });
         }
-        let charge = books.bucket.reserve(now, COST);
-        if charge.is_ok() {
-            books.waiting = books.waiting.saturating_sub(1);
+        if wait.is_over() {
+            let charge = books.charge(now, self.cost);
+            books.leaves(self.cost);
             self.left = true;
+            return Ok(Ok(charge));
         }
-        Ok(charge)
+        if passes(self.until, now, wait.time) || (wait.for_others && self.until.is_some_and(|until| until <= now)) {
+            return Err(TooLate::Would(wait.time));
+        }
+        Ok(Err(self.patience(now, wait)))
+    }
+
+    /// How long to sleep before looking again by oneself.
+    fn patience(&self, now: Instant, wait: Wait) -> Duration {
+        if !wait.time.is_zero() {
+            return wait.time;
+        }
+        // For others, who will tell when they are done; and not past the end of one's own time.
+        let end = [self.until, self.deadline].into_iter().flatten().min();
+        // A nanosecond past the deadline is late; the timer knows milliseconds.
+        end.map_or(Duration::MAX, |end| end.saturating_duration_since(now).saturating_add(Duration::from_millis(1)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.left {
-            let mut books = self.limiter.books.lock();
-            books.waiting = books.waiting.saturating_sub(1);
+            self.limiter.books.lock().leaves(self.cost);
         }
     }
 }

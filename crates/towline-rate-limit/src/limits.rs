@@ -1,118 +1,139 @@
-//! All limits of one layer: one for requests without a target, one for each target.
+//! Which limits there are.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
-
-use http::Extensions;
-use tokio::time::Instant;
-use towline_core::{Call, Error, Event, Failure, FailureKind, Keyed, Observer, Target};
-
-use crate::{
-    bucket::Rate,
-    limiter::{Bounds, Entry, Limiter, Place, Reservation, TooLate},
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroU64},
 };
 
-/// What a layer is told.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    per_minute: NonZeroU32,
-    pub(crate) thousandths: u32,
-    pub(crate) burst: Option<NonZeroU32>,
-    pub(crate) bounds: Bounds,
-    pub(crate) observer: Observer,
+/// What a provider allows: any combination of limits, all of which are kept together.
+///
+/// ```
+/// use std::num::{NonZeroU32, NonZeroU64};
+///
+/// use towline_rate_limit::{Dimension, Limits};
+///
+/// let limits = Limits::none()
+///     .requests_per_minute(NonZeroU32::new(50).unwrap())
+///     .input_tokens_per_minute(NonZeroU64::new(30_000).unwrap())
+///     .output_tokens_per_minute(NonZeroU64::new(8_000).unwrap());
+/// assert_eq!(limits.get(Dimension::InputTokens), Some(30_000));
+/// assert_eq!(limits.get(Dimension::Concurrency), None);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits([Option<NonZeroU64>; DIMENSIONS.len()]);
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dimension {
+    /// Requests a minute.
+    Requests,
+    /// Tokens a minute, those of prompts and of answers together.
+    Tokens,
+    /// Tokens of prompts a minute.
+    InputTokens,
+    /// Tokens of answers a minute.
+    OutputTokens,
+    /// Requests a day.
+    RequestsPerDay,
+    /// Tokens a day, those of prompts and of answers together.
+    TokensPerDay,
+    /// Requests under way at once, until their answers have ended.
+    Concurrency,
 }
 
-/// A layer's settings and the limits that it keeps.
-#[derive(Debug)]
-pub(crate) struct Limits {
-    settings: Settings,
-    rate: Rate,
-    untargeted: Arc<Limiter>,
-    targeted: Keyed<Limiter>,
-}
-
-/// Waits for one's turn.
-pub(crate) type Turn = std::pin::Pin<Box<dyn Future<Output = Result<Reservation, Error>> + Send>>;
-
-/// A request that may go at once, or in its turn.
-pub(crate) enum Admission {
-    Now(Reservation),
-    Later(Turn),
-}
-
-/// A limit that nobody has used for so long is as good as new, and forgotten; longer where its bucket takes longer to
-/// fill.
-const IDLE: Duration = Duration::from_secs(600);
-
-impl Settings {
-    pub(crate) fn requests_per_minute(n: NonZeroU32) -> Self {
-        let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
-        Self { per_minute: n, thousandths: 950, burst: None, bounds, observer: Observer::none() }
-    }
-}
+/// Those that are counted in time come first.
+pub(crate) const DIMENSIONS: [Dimension; 7] = [
+    Dimension::Requests,
+    Dimension::Tokens,
+    Dimension::InputTokens,
+    Dimension::OutputTokens,
+    Dimension::RequestsPerDay,
+    Dimension::TokensPerDay,
+    Dimension::Concurrency,
+];
 
 impl Limits {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let rate = Rate::new(settings.per_minute.get(), settings.thousandths, settings.burst.map(NonZeroU32::get));
-        let now = Instant::now();
-        let untargeted = Arc::new(Limiter::new(rate, now));
-        // Who came last may have been charged as late as its longest wait allows, and the bucket fills from then on.
-        let full_again = rate.fills_in().saturating_add(settings.bounds.max_wait);
-        Self { settings, rate, untargeted, targeted: Keyed::new(IDLE.max(full_again), now) }
+    /// No limit at all; add those that there are.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self([None; DIMENSIONS.len()])
     }
 
-    pub(crate) const fn settings(&self) -> &Settings {
-        &self.settings
+    /// At most `n` requests a minute.
+    #[must_use]
+    pub fn requests_per_minute(self, n: NonZeroU32) -> Self {
+        self.with(Dimension::Requests, n.into())
     }
 
-    /// Admits a request with these extensions, now or in its turn.
-    pub(crate) fn admit(&self, extensions: &Extensions) -> Result<Admission, Error> {
-        let now = Instant::now();
-        let target = Target::of(extensions);
-        let limiter = match target {
-            Some(target) => self.targeted.get_or_insert_with(target.key(), now, || Limiter::new(self.rate, now)),
-            None => Arc::clone(&self.untargeted),
-        };
-        match limiter.enter(now, self.settings.bounds, || Call::of(extensions)?.deadline()) {
-            Entry::Admitted(reservation) => Ok(Admission::Now(reservation)),
-            Entry::Waiting(place, wait) => {
-                self.settings.observer.tell(&Event::LimitWaiting { target, wait });
-                Ok(Admission::Later(Box::pin(self.turn(place, extensions))))
-            }
-            Entry::Refused(wait) => Err(refused(&self.settings.observer, target, Call::of(extensions), wait)),
+    /// At most `n` tokens a minute, those of prompts and of answers together.
+    #[must_use]
+    pub fn tokens_per_minute(self, n: NonZeroU64) -> Self {
+        self.with(Dimension::Tokens, n)
+    }
+
+    /// At most `n` tokens of prompts a minute.
+    #[must_use]
+    pub fn input_tokens_per_minute(self, n: NonZeroU64) -> Self {
+        self.with(Dimension::InputTokens, n)
+    }
+
+    /// At most `n` tokens of answers a minute.
+    #[must_use]
+    pub fn output_tokens_per_minute(self, n: NonZeroU64) -> Self {
+        self.with(Dimension::OutputTokens, n)
+    }
+
+    /// At most `n` requests a day.
+    #[must_use]
+    pub fn requests_per_day(self, n: NonZeroU32) -> Self {
+        self.with(Dimension::RequestsPerDay, n.into())
+    }
+
+    /// At most `n` tokens a day, those of prompts and of answers together.
+    #[must_use]
+    pub fn tokens_per_day(self, n: NonZeroU64) -> Self {
+        self.with(Dimension::TokensPerDay, n)
+    }
+
+    /// At most `n` requests under way at once, each until its answer has ended or was dropped.
+    #[must_use]
+    pub fn concurrency(self, n: NonZeroU32) -> Self {
+        self.with(Dimension::Concurrency, n.into())
+    }
+
+    /// The limit of a dimension, if there is one.
+    #[must_use]
+    pub fn get(&self, dimension: Dimension) -> Option<u64> {
+        self.0.get(dimension as usize).copied().flatten().map(NonZeroU64::get)
+    }
+
+    /// Whether what happens to an answer changes what is left.
+    pub(crate) fn await_the_end(&self) -> bool {
+        DIMENSIONS.iter().any(|dimension| {
+            !matches!(dimension, Dimension::Requests | Dimension::RequestsPerDay) && self.get(*dimension).is_some()
+        })
+    }
+
+    fn with(mut self, dimension: Dimension, n: NonZeroU64) -> Self {
+        if let Some(limit) = self.0.get_mut(dimension as usize) {
+            *limit = Some(n);
         }
-    }
-
-    /// The limiter of a target, if it is known; that of requests without a target for `None`.
-    pub(crate) fn limiter(&self, target: Option<&str>) -> Option<Arc<Limiter>> {
-        target.map_or_else(|| Some(Arc::clone(&self.untargeted)), |name| self.targeted.get(name))
-    }
-
-    /// What a limit has left that nobody has used yet.
-    pub(crate) const fn full(&self) -> u64 {
-        self.rate.tokens()
-    }
-
-    fn turn(&self, place: Place, extensions: &Extensions) -> impl Future<Output = Result<Reservation, Error>> + Send + use<> {
-        let (observer, target, call) =
-            (self.settings.observer.clone(), Target::of(extensions).cloned(), Call::of(extensions).cloned());
-        async move {
-            place.turn().await.map_err(|late| match late {
-                TooLate::Would(wait) => refused(&observer, target.as_ref(), call.as_ref(), wait),
-                TooLate::Passed => error(Failure::new(FailureKind::DeadlineExceeded), call.as_ref()),
-            })
-        }
+        self
     }
 }
 
-fn refused(observer: &Observer, target: Option<&Target>, call: Option<&Call>, wait: Duration) -> Error {
-    observer.tell(&Event::LimitRejected { target, retry_after: wait });
-    error(Failure::new(FailureKind::LimitedLocally).retry_after(wait), call)
-}
-
-fn error(failure: Failure, call: Option<&Call>) -> Error {
-    let error = Error::new(failure);
-    match call {
-        Some(call) => error.with_call(call.clone()),
-        None => error,
+/// As one says it: `input tokens a minute`.
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests a minute",
+            Self::Tokens => "tokens a minute",
+            Self::InputTokens => "input tokens a minute",
+            Self::OutputTokens => "output tokens a minute",
+            Self::RequestsPerDay => "requests a day",
+            Self::TokensPerDay => "tokens a day",
+            Self::Concurrency => "requests at once",
+        })
     }
 }

@@ -6,10 +6,14 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 use towline_core::{BoxError, Error};
 
-use crate::{ResponseFuture, limits::Limits};
+use crate::{
+    LimitedBody, ResponseFuture,
+    shared::{KeyOf, Shared},
+};
 
 /// A service kept within a rate; made by [`RateLimitLayer`](crate::RateLimitLayer).
 ///
@@ -19,12 +23,12 @@ use crate::{ResponseFuture, limits::Limits};
 #[derive(Clone, Debug)]
 pub struct RateLimit<S> {
     inner: S,
-    limits: Option<Arc<Limits>>,
+    shared: Option<Arc<Shared>>,
 }
 
 impl<S> RateLimit<S> {
-    pub(crate) const fn new(inner: S, limits: Option<Arc<Limits>>) -> Self {
-        Self { inner, limits }
+    pub(crate) const fn new(inner: S, shared: Option<Arc<Shared>>) -> Self {
+        Self { inner, shared }
     }
 
     /// The service beneath.
@@ -47,23 +51,39 @@ impl<S, B, R> Service<Request<B>> for RateLimit<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
+    R: Body,
 {
-    type Response = Response<R>;
+    type Response = Response<LimitedBody<R>>;
     type Error = Error;
     type Future = ResponseFuture<S, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self.limits {
+        match self.shared {
             Some(_) => Poll::Ready(Ok(())),
             None => self.inner.poll_ready(cx).map_err(|error| Error::from(error.into())),
         }
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(limits) = &self.limits else { return ResponseFuture::unlimited(self.inner.call(request)) };
-        match limits.admit(request.extensions()) {
+        let Some(shared) = &self.shared else { return ResponseFuture::unlimited(self.inner.call(request)) };
+        if let Some(key) = &shared.settings().key {
+            return keyed(self, shared, key, request);
+        }
+        match shared.admit(request.extensions(), None) {
             Ok(admission) => ResponseFuture::admitted(self.inner.clone(), request, admission),
             Err(error) => ResponseFuture::refused(error),
         }
+    }
+}
+
+/// A call whose limits the user's own key names.
+fn keyed<S, B>(limited: &RateLimit<S>, shared: &Shared, key: &KeyOf, request: Request<B>) -> ResponseFuture<S, B>
+where
+    S: Service<Request<B>> + Clone,
+{
+    let (head, body) = request.into_parts();
+    match shared.admit(&head.extensions, Some(key(&head).as_ref())) {
+        Ok(admission) => ResponseFuture::admitted(limited.inner.clone(), Request::from_parts(head, body), admission),
+        Err(error) => ResponseFuture::refused(error),
     }
 }

@@ -7,26 +7,30 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use common::{burst, to, whole};
+use common::{
+    burst, to,
+    tokens::{self, asks, few, n},
+    whole,
+};
 use http::{Request, Response};
 use tower::{Layer, Service};
 use towline_core::BoxError;
-use towline_rate_limit::RateLimitLayer;
+use towline_rate_limit::{Limits, RateLimitLayer};
 
 #[derive(Clone)]
 struct Ready;
 
 impl Service<Request<usize>> for Ready {
-    type Response = Response<()>;
+    type Response = Response<String>;
     type Error = BoxError;
-    type Future = std::future::Ready<Result<Response<()>, BoxError>>;
+    type Future = std::future::Ready<Result<Response<String>, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Request<usize>) -> Self::Future {
-        std::future::ready(Ok(Response::new(())))
+        std::future::ready(Ok(Response::new(String::new())))
     }
 }
 
@@ -65,5 +69,7 @@ async fn a_call_that_waits_allocates_once() {
 fn a_call_that_need_not_wait_allocates_nothing() {
     assert_eq!(allocations(&whole(60_000), || Request::new(0)), 0);
     assert_eq!(allocations(&whole(60_000), || to("a")), 0, "nor one to a target that is known");
+    let every = Limits::none().requests_per_minute(few(60_000)).tokens_per_minute(n(u64::from(u32::MAX))).concurrency(few(9));
+    assert_eq!(allocations(&tokens::whole(every), || asks(10, 10)), 0, "nor one with several limits");
     assert_eq!(allocations(&RateLimitLayer::unlimited(), || Request::new(0)), 0);
 }

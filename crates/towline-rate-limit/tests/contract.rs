@@ -11,7 +11,7 @@ use http_body_util::Full;
 use tokio_test::task::spawn;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use towline_core::{BoxError, FailureKind, for_body};
-use towline_rate_limit::{RateLimit, RateLimitHandle, RateLimitLayer, ResponseFuture};
+use towline_rate_limit::{LimitedBody, RateLimit, RateLimitHandle, RateLimitLayer, ResponseFuture};
 use towline_testkit::Probe;
 
 const fn send<T: Send>() {}
@@ -27,18 +27,20 @@ const _: () = {
     sync::<RateLimit<Log>>();
     send::<ResponseFuture<Log, usize>>();
     send::<ResponseFuture<Any, Cell<u8>>>();
+    send::<LimitedBody<String>>();
+    sync::<LimitedBody<String>>();
 };
 
-type Any = tower::util::BoxCloneSyncService<Request<Cell<u8>>, Response<()>, BoxError>;
+type Any = tower::util::BoxCloneSyncService<Request<Cell<u8>>, Response<String>, BoxError>;
 
 #[tokio::test]
 async fn a_service_that_is_not_send_and_borrows_will_do() {
     let prefix = String::from("not static");
     let inner = service_fn(|request: Request<Rc<u8>>| async {
-        Ok::<_, Infallible>(Response::new((request.into_body(), prefix.as_str())))
+        Ok::<_, Infallible>(Response::new(format!("{prefix} {}", request.into_body())))
     });
     let response = whole(60).layer(inner).oneshot(Request::new(Rc::new(7))).await.unwrap();
-    assert_eq!(response.body(), &(Rc::new(7), "not static"));
+    assert_eq!(response.into_body().get_ref(), "not static 7");
 }
 
 #[test]
@@ -63,7 +65,7 @@ async fn whoever_waits_in_line_holds_no_readiness() {
 
 #[tokio::test(start_paused = true)]
 async fn a_future_dropped_at_any_await_gives_back_what_it_held() {
-    let never = service_fn(|_: Request<usize>| pending::<Result<Response<()>, BoxError>>());
+    let never = service_fn(|_: Request<usize>| pending::<Result<Response<String>, BoxError>>());
     let (probe, report) = Probe::with_limit(never, 1);
     let layer = whole(1).burst(burst(2));
     let (handle, mut service) = (layer.handle(), layer.layer(probe));
@@ -111,7 +113,7 @@ async fn a_readiness_that_fails_is_the_end_of_one_call_alone() {
 async fn a_saturated_service_beneath_is_waited_for_and_an_unlimited_layer_forwards_its_readiness() {
     let inner = service_fn(|_: Request<()>| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        Ok::<_, BoxError>(Response::new(()))
+        Ok::<_, BoxError>(Response::new(String::new()))
     });
     for layer in [whole(6000), RateLimitLayer::unlimited()] {
         let service = layer.layer(ConcurrencyLimitLayer::new(1).layer(Probe::new(inner).0));

@@ -36,9 +36,9 @@ struct Notes {
 }
 
 impl Service<Request<usize>> for Beneath {
-    type Response = Response<()>;
+    type Response = Response<String>;
     type Error = Infallible;
-    type Future = Pending<Result<Response<()>, Infallible>>;
+    type Future = Pending<Result<Response<String>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         let mut notes = self.0.lock();

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tokio::{task::JoinHandle, time::Instant};
 use tower::{Layer, Service, ServiceExt};
 use towline_core::{BoxError, Error, FailureKind, Observer};
-use towline_rate_limit::{RateLimit, RateLimitLayer};
+use towline_rate_limit::{LimitedBody, RateLimit, RateLimitLayer};
 use towline_testkit::{PollCount, counted};
 
 const fn ms(ms: u64) -> Duration {
@@ -17,14 +17,17 @@ const fn ms(ms: u64) -> Duration {
 }
 
 /// Each request in a task of its own, all at once, in order.
-async fn crowd(service: &RateLimit<Log>, numbers: std::ops::Range<usize>) -> Vec<JoinHandle<Result<Response<()>, Error>>> {
+async fn crowd(
+    service: &RateLimit<Log>,
+    numbers: std::ops::Range<usize>,
+) -> Vec<JoinHandle<Result<Response<LimitedBody<String>>, Error>>> {
     let tasks = numbers.map(|n| tokio::spawn(service.clone().oneshot(Request::new(n)))).collect();
     tokio::task::yield_now().await;
     tasks
 }
 
 #[allow(clippy::unwrap_used, reason = "a test that is not refused has failed")]
-fn refusal(result: Result<Response<()>, Error>) -> (FailureKind, Option<Duration>) {
+fn refusal(result: Result<Response<LimitedBody<String>>, Error>) -> (FailureKind, Option<Duration>) {
     let failure = result.unwrap_err().failure().clone();
     (failure.kind, failure.hint.retry_after)
 }
@@ -150,7 +153,7 @@ async fn whose_deadline_passes_in_line_after_all_is_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn what_comes_back_serves_the_head_of_the_line_at_once() {
     let stuck = tower::service_fn(|request: Request<usize>| async move {
-        if *request.body() == 0 { Ok::<_, BoxError>(Response::new(())) } else { pending().await }
+        if *request.body() == 0 { Ok::<_, BoxError>(Response::new(String::new())) } else { pending().await }
     });
     let layer = whole(1).burst(burst(1)).max_wait(ms(60_000));
     // One place beneath: number 0 is never readied while another holds it.

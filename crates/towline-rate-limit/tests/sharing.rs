@@ -72,7 +72,8 @@ async fn what_was_sent_stays_charged_and_what_never_left_comes_back() {
     for (kinds, left) in [(sent, 6), (unsent, 10)] {
         let layer = whole(60).burst(burst(10));
         for kind in kinds {
-            let failing = service_fn(move |_: Request<()>| async move { Err::<Response<()>, _>(Error::new(Failure::new(kind))) });
+            let failing =
+                service_fn(move |_: Request<()>| async move { Err::<Response<String>, _>(Error::new(Failure::new(kind))) });
             let error = layer.layer(failing).oneshot(Request::new(())).await.unwrap_err();
             assert_eq!(error.kind(), kind, "the error is handed on as it is");
         }

@@ -2,6 +2,40 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// What one token of a minute's rate is in units.
+const TOKEN: u128 = MINUTE * 1000;
+
+#[derive(Debug)]
+struct Charge {
+    nth: u64,
+    tokens: u64,
+}
+
+fn rate_of(limit: u32, thousandths: u32, burst: Option<u32>) -> Rate {
+    Rate::new(MINUTE, limit.into(), thousandths, burst.map(Into::into), MINUTE / 60)
+}
+
+fn full(rate: Rate, now: Instant) -> Bucket {
+    Bucket::new(rate, now, 0)
+}
+
+impl Bucket {
+    /// Takes what is there, or tells how long it takes until it is.
+    fn reserve(&mut self, now: Instant, tokens: u64) -> Result<Charge, Duration> {
+        let wait = self.wait(now, 0, tokens);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        let nth = self.charges;
+        self.take(now, tokens);
+        Ok(Charge { nth, tokens })
+    }
+
+    fn undo(&mut self, now: Instant, charge: &Charge) {
+        self.refund(now, charge.nth, charge.tokens);
+    }
+}
+
 /// The books as plainly as they can be kept: all that was ever charged, replayed from the start whenever anybody asks.
 struct Model {
     rate: Rate,
@@ -71,7 +105,7 @@ fn steps(most: u64, rest: u32) -> impl Strategy<Value = Vec<Step>> {
 /// Plays a history on both; `exact` unless the low points were ever more than are kept.
 fn play(rate: Rate, steps: Vec<Step>) -> Result<Model, TestCaseError> {
     let began = Instant::now();
-    let (mut bucket, mut model) = (Bucket::new(rate, began), Model { rate, history: Vec::new() });
+    let (mut bucket, mut model) = (full(rate, began), Model { rate, history: Vec::new() });
     let (mut now, mut until_there, mut exact) = (0_u64, 0, true);
     let mut open: Vec<(usize, Charge)> = Vec::new();
     for step in steps {
@@ -81,7 +115,7 @@ fn play(rate: Rate, steps: Vec<Step>) -> Result<Model, TestCaseError> {
             Step::PassUntilThere => now += std::mem::take(&mut until_there),
             Step::GiveBack(which) if !open.is_empty() => {
                 let (entry, charge) = open.swap_remove(which.index(open.len()));
-                bucket.refund(at, &charge);
+                bucket.undo(at, &charge);
                 model.history[entry].given_back = true;
             }
             Step::GiveBack(_) => {}
@@ -112,25 +146,25 @@ proptest! {
     fn the_books_agree_with_a_replay_of_all_that_was_kept(
         per_minute in 1..100_000_u32, thousandths in 1..=1000_u32, burst in prop::option::of(1..12_u32), steps in steps(15, 60),
     ) {
-        play(Rate::new(per_minute, thousandths, burst), steps)?;
+        play(rate_of(per_minute, thousandths, burst), steps)?;
     }
 
     #[test]
     fn no_more_than_a_minute_and_a_burst_pass_in_any_minute(per_minute in 1..1000_u32, burst in 1..40_u32, steps in steps(1, 60)) {
-        let rate = Rate::new(per_minute, 1000, Some(burst));
+        let rate = rate_of(per_minute, 1000, Some(burst));
         let model = play(rate, steps)?;
         prop_assert!(model.most_in_a_minute() <= rate.capacity + rate.per_nano * MINUTE);
     }
 
     #[test]
     fn more_low_points_than_are_kept_never_give_back_more(burst in 60..400_u32, steps in steps(2, 6)) {
-        play(Rate::new(60, 1000, Some(burst)), steps)?;
+        play(rate_of(60, 1000, Some(burst)), steps)?;
     }
 
     #[test]
     fn a_wait_is_neither_early_nor_late(per_minute in 1..5_000_000_u32, thousandths in 1..=1000_u32, before in 0..200_u32) {
         let began = Instant::now();
-        let mut bucket = Bucket::new(Rate::new(per_minute, thousandths, Some(1)), began);
+        let mut bucket = full(rate_of(per_minute, thousandths, Some(1)), began);
         let mut now = began + Duration::from_nanos(before.into());
         bucket.reserve(now, 1).unwrap();
         let wait = bucket.reserve(now, 1).unwrap_err();
@@ -143,15 +177,15 @@ proptest! {
 
     #[test]
     fn with_the_defaults_no_minute_passes_more_than_the_limit(per_minute in 1..=u32::MAX) {
-        let rate = Rate::new(per_minute, 950, None);
-        prop_assert!(whole_tokens(rate.capacity + rate.per_nano * MINUTE) <= per_minute.into());
+        let rate = rate_of(per_minute, 950, None);
+        prop_assert!(rate.whole_tokens(rate.capacity + rate.per_nano * MINUTE) <= per_minute.into());
     }
 }
 
 #[test]
 fn what_costs_more_than_the_burst_waits_for_a_full_bucket_and_leaves_a_debt() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(5)), began);
+    let mut bucket = full(rate_of(60, 1000, Some(5)), began);
     bucket.reserve(began, 2).unwrap();
     assert_eq!(bucket.reserve(began, 20).unwrap_err(), Duration::from_secs(2), "until it is full");
     let full = began + Duration::from_secs(2);
@@ -163,7 +197,7 @@ fn what_costs_more_than_the_burst_waits_for_a_full_bucket_and_leaves_a_debt() {
 #[test]
 fn what_costs_nothing_waits_for_nothing_but_a_debt() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(1)), began);
+    let mut bucket = full(rate_of(60, 1000, Some(1)), began);
     bucket.reserve(began, 1).unwrap();
     bucket.reserve(began, 0).unwrap();
     assert_eq!(bucket.wait(began, 0, 1), Duration::from_secs(1));
@@ -172,20 +206,20 @@ fn what_costs_nothing_waits_for_nothing_but_a_debt() {
 #[test]
 fn a_charge_that_the_time_has_made_good_is_not_given_back_twice() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(10)), began);
+    let mut bucket = full(rate_of(60, 1000, Some(10)), began);
     let charges: Vec<_> = (0..10).map(|_| bucket.reserve(began, 1).unwrap()).collect();
     let full_again = began + Duration::from_secs(10);
     bucket.reserve(full_again, 10).unwrap();
-    charges.iter().for_each(|charge| bucket.refund(full_again, charge));
+    charges.iter().for_each(|charge| bucket.undo(full_again, charge));
     assert_eq!(bucket.available(full_again), 0, "it would be 10, and 20 would pass at once, if all came back");
 }
 
 #[test]
 fn of_a_burst_with_more_low_points_than_are_kept_nine_tenths_come_back() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(1000)), began);
+    let mut bucket = full(rate_of(60, 1000, Some(1000)), began);
     let charges: Vec<_> = (0..1000).map(|_| bucket.reserve(began, 1).unwrap()).collect();
-    charges.iter().for_each(|charge| bucket.refund(began, charge));
+    charges.iter().for_each(|charge| bucket.undo(began, charge));
     let back = bucket.available(began);
     assert!((900..=1000).contains(&back), "{back}");
 }
@@ -193,20 +227,20 @@ fn of_a_burst_with_more_low_points_than_are_kept_nine_tenths_come_back() {
 #[test]
 fn low_points_that_were_merged_do_not_give_back_what_the_time_has_made_good() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(1000)), began);
+    let mut bucket = full(rate_of(60, 1000, Some(1000)), began);
     bucket.reserve(began, 10).unwrap();
     let charge = bucket.reserve(began + Duration::from_secs(9), 10).unwrap();
     let now = began + Duration::from_secs(18);
     (0..lows::MOST).for_each(|_| assert!(bucket.reserve(now, 5).is_ok()));
     let before = bucket.available(now);
-    bucket.refund(now, &charge);
+    bucket.undo(now, &charge);
     assert!(bucket.available(now) - before <= 2, "only 2 of the 10 were still lacking");
 }
 
 #[test]
 fn a_clock_that_comes_late_changes_nothing() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(60, 1000, Some(2)), began);
+    let mut bucket = full(rate_of(60, 1000, Some(2)), began);
     let later = began + Duration::from_secs(5);
     bucket.reserve(later, 2).unwrap();
     assert_eq!(bucket.available(began), 0);
@@ -216,10 +250,10 @@ fn a_clock_that_comes_late_changes_nothing() {
 #[test]
 fn the_bounds_of_numbers_do_no_harm() {
     let began = Instant::now();
-    let mut bucket = Bucket::new(Rate::new(u32::MAX, 1000, Some(u32::MAX)), began);
+    let mut bucket = full(rate_of(u32::MAX, 1000, Some(u32::MAX)), began);
     let charge = bucket.reserve(began, u64::MAX).unwrap();
     assert!(bucket.wait(began, u64::MAX, u64::MAX) > Duration::from_secs(60));
-    bucket.refund(began, &charge);
+    bucket.undo(began, &charge);
     assert_eq!(bucket.available(began + Duration::from_secs(u32::MAX.into())), u64::from(u32::MAX));
-    assert_eq!(Rate::new(1, 1, None).fills_in(), Duration::from_secs(60_000));
+    assert_eq!(rate_of(1, 1, None).fills_in(), Duration::from_secs(60_000));
 }

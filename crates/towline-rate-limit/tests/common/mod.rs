@@ -6,6 +6,8 @@
     reason = "each test file uses its own part, and may panic where a test may"
 )]
 
+pub(crate) mod tokens;
+
 use std::{
     convert::Infallible,
     io,
@@ -50,9 +52,9 @@ impl Log {
 }
 
 impl Service<Request<usize>> for Log {
-    type Response = Response<()>;
+    type Response = Response<String>;
     type Error = Infallible;
-    type Future = std::future::Ready<Result<Response<()>, Infallible>>;
+    type Future = std::future::Ready<Result<Response<String>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -61,7 +63,7 @@ impl Service<Request<usize>> for Log {
     fn call(&mut self, request: Request<usize>) -> Self::Future {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap();
         self.calls.lock().push((ms, *request.body()));
-        std::future::ready(Ok(Response::new(())))
+        std::future::ready(Ok(Response::new(String::new())))
     }
 }
 
@@ -70,9 +72,9 @@ impl Service<Request<usize>> for Log {
 pub(crate) struct Unready(pub(crate) io::ErrorKind);
 
 impl Service<Request<usize>> for Unready {
-    type Response = Response<()>;
+    type Response = Response<String>;
     type Error = io::Error;
-    type Future = std::future::Pending<Result<Response<()>, io::Error>>;
+    type Future = std::future::Pending<Result<Response<String>, io::Error>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
         Poll::Ready(Err(self.0.into()))

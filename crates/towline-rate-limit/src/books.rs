@@ -1,0 +1,249 @@
+//! The books of one set of limits: what is left in each dimension, who is under way, who waits.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use towline_core::Usage;
+
+use crate::{
+    Dimension, Limits, Profile,
+    bucket::{Bucket, DAY, MINUTE, Rate},
+    cost::{Cost, Estimated, Typical},
+    limits::DIMENSIONS,
+};
+
+/// How limits are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) limits: Limits,
+    pub(crate) profile: Profile,
+    pub(crate) thousandths: u32,
+    pub(crate) burst: Option<u64>,
+    pub(crate) token_burst: Option<u64>,
+}
+
+/// Everything that is counted, checked together and committed together.
+#[derive(Debug)]
+pub(crate) struct Books {
+    terms: Terms,
+    buckets: [Option<Bucket>; TIMED],
+    /// How many charges there have been.
+    charges: u64,
+    /// How many whose end matters have not ended.
+    under_way: u64,
+    typical: Typical,
+    line: Line,
+}
+
+/// Who stands in line. While anybody does, nobody passes them by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) waiting: usize,
+    /// What all of them together will cost.
+    cost: Cost,
+}
+
+/// What one request was charged.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    nth: u64,
+    cost: Cost,
+    /// Whether the end of the answer changes what is left; until then it is under way.
+    pub(crate) awaits_end: bool,
+}
+
+/// What is in the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// Until there are tokens for it: so long.
+    pub(crate) time: Duration,
+    /// Too many are under way; nobody knows how long.
+    pub(crate) for_others: bool,
+}
+
+/// How many dimensions are counted in time.
+const TIMED: usize = DIMENSIONS.len() - 1;
+
+impl Terms {
+    /// How a dimension fills, if it is limited and counted in time.
+    pub(crate) fn rate(&self, dimension: Dimension) -> Option<Rate> {
+        let limit = self.limits.get(dimension)?;
+        let (requests, tokens) = self.profile.bursts();
+        Some(match dimension {
+            Dimension::Concurrency => return None,
+            // A tenth at once and nine tenths in the course of the day: never more than the limit in any day.
+            Dimension::RequestsPerDay | Dimension::TokensPerDay => {
+                Rate::new(DAY, limit, self.thousandths * 9 / 10, None, DAY / 9)
+            }
+            Dimension::Requests => Rate::new(MINUTE, limit, self.thousandths, self.burst, requests),
+            _ => Rate::new(MINUTE, limit, self.thousandths, self.token_burst, tokens),
+        })
+    }
+
+    /// How long it takes until all is full again, at most.
+    pub(crate) fn fill_in(&self) -> Duration {
+        let times = DIMENSIONS.iter().filter_map(|dimension| Some(self.rate(*dimension)?.fills_in()));
+        times.max().unwrap_or_default()
+    }
+
+    /// The dimension whose whole limit a request exceeds, so that it could never pass.
+    pub(crate) fn exceeded_by(&self, cost: Cost) -> Option<(Dimension, u64)> {
+        let exceeded =
+            |dimension: &Dimension| Some((*dimension, self.limits.get(*dimension).filter(|n| cost.of(*dimension) > *n)?));
+        DIMENSIONS.iter().find_map(exceeded)
+    }
+}
+
+impl Wait {
+    pub(crate) const fn is_over(self) -> bool {
+        self.time.is_zero() && !self.for_others
+    }
+}
+
+impl Books {
+    pub(crate) fn new(terms: Terms, now: Instant) -> Self {
+        let mut books = Self {
+            terms,
+            buckets: [const { None }; TIMED],
+            charges: 0,
+            under_way: 0,
+            typical: Typical::new(),
+            line: Line::default(),
+        };
+        books.change(now, terms);
+        books
+    }
+
+    /// Other limits from now on. What was charged and not yet made good stays so, dimension by dimension.
+    pub(crate) fn change(&mut self, now: Instant, terms: Terms) {
+        self.terms = terms;
+        let charges = self.charges;
+        for (dimension, bucket) in DIMENSIONS.iter().zip(&mut self.buckets) {
+            match (terms.rate(*dimension), bucket.as_mut()) {
+                (Some(rate), Some(bucket)) => bucket.change(now, rate),
+                (Some(rate), None) => *bucket = Some(Bucket::new(rate, now, charges)),
+                (None, _) => *bucket = None,
+            }
+        }
+    }
+
+    pub(crate) const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(crate) const fn line(&self) -> Line {
+        self.line
+    }
+
+    pub(crate) const fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    /// What a request is to be charged.
+    pub(crate) fn cost(&self, told: Estimated) -> Cost {
+        self.terms.profile.reserve(told, self.typical)
+    }
+
+    /// What is in the way of a request that is the next to go.
+    pub(crate) fn wait(&mut self, now: Instant, cost: Cost) -> Wait {
+        self.wait_behind(now, Line::default(), cost)
+    }
+
+    /// What is in the way of a request that goes behind all who wait. With several limits it may take longer.
+    pub(crate) fn wait_in_line(&mut self, now: Instant, cost: Cost) -> Wait {
+        self.wait_behind(now, self.line, cost)
+    }
+
+    fn wait_behind(&mut self, now: Instant, line: Line, cost: Cost) -> Wait {
+        let waiting = u64::try_from(line.waiting).unwrap_or(u64::MAX);
+        let time = self.each().map(|(dimension, bucket)| {
+            let ahead = if is_of_tokens(dimension) { line.cost.of(dimension) } else { waiting };
+            bucket.wait(now, ahead, cost.of(dimension))
+        });
+        let time = time.max().unwrap_or_default();
+        let most = self.terms.limits.get(Dimension::Concurrency);
+        Wait { time, for_others: most.is_some_and(|most| self.under_way.saturating_add(waiting) >= most) }
+    }
+
+    /// Charges a request in all dimensions. Ask first whether it has to wait.
+    pub(crate) fn charge(&mut self, now: Instant, cost: Cost) -> Charge {
+        self.each().for_each(|(dimension, bucket)| bucket.take(now, cost.of(dimension)));
+        let nth = self.charges;
+        self.charges = self.charges.wrapping_add(1);
+        let awaits_end = self.terms.limits.await_the_end();
+        self.under_way = self.under_way.saturating_add(awaits_end.into());
+        Charge { nth, cost, awaits_end }
+    }
+
+    /// It was never sent: all is as if it had never been charged.
+    pub(crate) fn undo(&mut self, now: Instant, charge: &Charge) {
+        self.each().for_each(|(dimension, bucket)| bucket.refund(now, charge.nth, charge.cost.of(dimension)));
+    }
+
+    /// It has cost `cost` instead of what it was charged. What it cost less comes back; what it cost more is owed from
+    /// now on.
+    pub(crate) fn settle(&mut self, now: Instant, charge: &Charge, cost: Cost) {
+        let mut owes = false;
+        self.each().filter(|(dimension, _)| is_of_tokens(*dimension)).for_each(|(dimension, bucket)| {
+            let (charged, cost) = (charge.cost.of(dimension), cost.of(dimension));
+            if cost < charged {
+                bucket.refund(now, charge.nth, charged - cost);
+            }
+            owes |= cost > charged;
+        });
+        if owes {
+            let more = cost.minus(charge.cost);
+            self.each().for_each(|(dimension, bucket)| {
+                bucket.take(now, if is_of_tokens(dimension) { more.of(dimension) } else { 0 });
+            });
+            self.charges = self.charges.wrapping_add(1);
+        }
+    }
+
+    /// Its answer has ended whole and told what it cost.
+    pub(crate) fn used(&mut self, now: Instant, charge: &Charge, usage: &Usage) {
+        self.typical.learn(usage);
+        let cost = self.terms.profile.settle(charge.cost, usage);
+        self.settle(now, charge, cost);
+    }
+
+    /// Its answer broke off, having told so far what it cost: that counts if it is more than what was reserved.
+    pub(crate) fn broke_off(&mut self, now: Instant, charge: &Charge, usage: &Usage) {
+        let cost = self.terms.profile.settle(charge.cost, usage).max(charge.cost);
+        self.settle(now, charge, cost);
+    }
+
+    /// It is under way no longer.
+    pub(crate) fn ended(&mut self, charge: &Charge) {
+        self.under_way = self.under_way.saturating_sub(charge.awaits_end.into());
+    }
+
+    pub(crate) fn joins(&mut self, cost: Cost) {
+        self.line.waiting = self.line.waiting.saturating_add(1);
+        self.line.cost = self.line.cost.plus(cost);
+    }
+
+    pub(crate) fn leaves(&mut self, cost: Cost) {
+        self.line.waiting = self.line.waiting.saturating_sub(1);
+        self.line.cost = if self.line.waiting == 0 { Cost::default() } else { self.line.cost.minus(cost) };
+    }
+
+    /// What is left in a dimension, if it is limited.
+    pub(crate) fn left(&mut self, now: Instant, dimension: Dimension) -> Option<u64> {
+        let limit = self.terms.limits.get(dimension)?;
+        match self.buckets.get_mut(dimension as usize) {
+            Some(bucket) => bucket.as_mut().map(|bucket| bucket.available(now)),
+            None => Some(limit.saturating_sub(self.under_way)),
+        }
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = (Dimension, &mut Bucket)> {
+        let pairs = DIMENSIONS.iter().zip(&mut self.buckets);
+        pairs.filter_map(|(dimension, bucket)| Some((*dimension, bucket.as_mut()?)))
+    }
+}
+
+const fn is_of_tokens(dimension: Dimension) -> bool {
+    use Dimension as D;
+    matches!(dimension, D::Tokens | D::InputTokens | D::OutputTokens | D::TokensPerDay)
+}

@@ -1,0 +1,89 @@
+//! What a request costs at which provider.
+
+use towline_core::Usage;
+
+use crate::cost::{Cost, Estimated, Typical};
+
+/// How a provider counts tokens: what a request costs when it is sent, and what once its answer has ended.
+///
+/// | profile | when it is sent | once it has ended |
+/// |---|---|---|
+/// | `Any` | input and typical output | what was used |
+/// | `OpenAi` | input or `max_tokens`, whichever is more | that, or what was used if it is more |
+/// | `Azure` | input and `max_tokens` | that, or what was used if it is more |
+/// | `Anthropic` | input and typical output, apart | what was used; what was read from a cache is free |
+/// | `Gemini` | input | the input that was used |
+/// | `Bedrock`, `Cerebras` | input and `max_tokens` | what was used |
+///
+/// Input is what was estimated; typical output is what answers were long so far, 1024 tokens at the beginning, and never more
+/// than `max_tokens`. A request that says no `max_tokens` has the typical output in its place, except with `OpenAi`, which
+/// counts the input alone. Where a provider counts what it estimated and not what was used, nothing comes back: the books
+/// here are to be like those there.
+///
+/// Azure counts requests in slices of a second or ten; its bursts are by default a twentieth as large as with the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// One that is not known.
+    #[default]
+    Any,
+    /// OpenAI.
+    OpenAi,
+    /// Azure OpenAI.
+    Azure,
+    /// Anthropic.
+    Anthropic,
+    /// Gemini.
+    Gemini,
+    /// Bedrock.
+    Bedrock,
+    /// Cerebras.
+    Cerebras,
+}
+
+impl Profile {
+    /// What a request costs when it is sent.
+    pub(crate) fn reserve(self, told: Estimated, typical: Typical) -> Cost {
+        let input = told.input.unwrap_or_else(|| typical.input());
+        let likely = told.max_output.map_or_else(|| typical.output(), |most| most.min(typical.output()));
+        let most = told.max_output.unwrap_or_else(|| typical.output());
+        let (output, total) = match self {
+            Self::OpenAi => (likely, input.max(told.max_output.unwrap_or(0))),
+            Self::Azure | Self::Bedrock | Self::Cerebras => (most, input.saturating_add(most)),
+            Self::Gemini => (likely, input),
+            Self::Any | Self::Anthropic => (likely, input.saturating_add(likely)),
+        };
+        Cost { total, input, output }
+    }
+
+    /// What it has cost once its answer has ended whole; what the answer does not tell stays as it was reserved.
+    pub(crate) fn settle(self, reserved: Cost, usage: &Usage) -> Cost {
+        let used = self.used(reserved, usage);
+        match self {
+            Self::OpenAi | Self::Azure => used.max(reserved),
+            _ => used,
+        }
+    }
+
+    fn used(self, reserved: Cost, usage: &Usage) -> Cost {
+        let input = usage.input_tokens.unwrap_or(reserved.input);
+        let output = usage.output_tokens.unwrap_or(reserved.output);
+        let total = match self {
+            Self::Gemini => input,
+            _ if usage.input_tokens.is_none() && usage.output_tokens.is_none() => reserved.total,
+            _ => input.saturating_add(output),
+        };
+        Cost { total, input, output }
+    }
+
+    /// What comes in during so many nanoseconds may pass at once: of requests, and of tokens.
+    ///
+    /// With 0.95 of the limit in use, three seconds more than a minute bring no more than the limit allows.
+    pub(crate) const fn bursts(self) -> (u128, u128) {
+        const SECOND: u128 = 1_000_000_000;
+        match self {
+            Self::Azure => (SECOND / 20, SECOND / 20),
+            _ => (SECOND, 3 * SECOND),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a request was charged, until it is known what it has cost.
+
+use std::sync::Arc;
+
+use http::Response;
+use tokio::time::Instant;
+use towline_core::{
+    Error, Failure, FailureKind, Outcome, Phase, StreamEnd, StreamHandle, Usage,
+    body::{End, OnEnd},
+};
+
+use crate::{books::Charge, cost::Cost, limiter::Limiter};
+
+/// Settles exactly once, on drop at the latest: given back unless the request was sent, else kept unless more is known.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    limiter: Arc<Limiter>,
+    charge: Charge,
+    /// What has become of it so far.
+    fate: Fate,
+    stream: Option<StreamHandle>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Unsent,
+    Sent,
+    /// It was refused before there was any content: it has cost one request, and no tokens.
+    Unanswered,
+    /// Its answer has ended whole.
+    Whole,
+}
+
+impl Reservation {
+    pub(crate) const fn new(limiter: Arc<Limiter>, charge: Charge) -> Self {
+        Self { limiter, charge, fate: Fate::Unsent, stream: None }
+    }
+
+    /// The request is sent: its charge stays, unless more becomes known.
+    pub(crate) const fn sent(&mut self) {
+        self.fate = Fate::Sent;
+    }
+
+    /// There is no answer. What proves that nothing was sent gives the charge back: no connection was made, or a layer beneath
+    /// refused.
+    pub(crate) fn failed(mut self, error: &Error) {
+        use FailureKind as K;
+        let never_sent = matches!(
+            error.kind(),
+            K::Connect | K::Timeout(Phase::Connect) | K::CircuitOpen | K::LimitedLocally | K::Untranslatable
+        );
+        if never_sent {
+            self.fate = Fate::Unsent;
+        }
+    }
+
+    /// There is an answer. What is worth waiting for until its end is handed back.
+    pub(crate) fn answered<R>(mut self, response: &Response<R>) -> Option<Self> {
+        match Outcome::of_response(response) {
+            Outcome::Failure(failure) => {
+                if says_no(&failure) {
+                    self.fate = Fate::Unanswered;
+                }
+                None
+            }
+            _ if self.charge.awaits_end => {
+                self.stream = StreamHandle::of(response.extensions()).cloned();
+                Some(self)
+            }
+            _ => None,
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.stream.as_ref().and_then(StreamHandle::usage)
+    }
+}
+
+impl<E> OnEnd<E> for Reservation {
+    fn end(mut self, end: End<'_, E>) {
+        let told = self.stream.as_ref().and_then(StreamHandle::end);
+        if matches!(end, End::Complete) && matches!(told, None | Some(StreamEnd::Complete)) {
+            self.fate = Fate::Whole;
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let (now, usage, charge) = (Instant::now(), self.usage(), &self.charge);
+        // Nothing comes back that anybody could wait for.
+        if !self.charge.awaits_end && self.fate != Fate::Unsent {
+            return;
+        }
+        self.limiter.correct(|books| {
+            books.ended(charge);
+            match (self.fate, usage) {
+                (Fate::Unsent, _) => books.undo(now, charge),
+                (Fate::Unanswered, _) => books.settle(now, charge, Cost::default()),
+                (Fate::Whole, Some(usage)) => books.used(now, charge, &usage),
+                (Fate::Sent, Some(usage)) => books.broke_off(now, charge, &usage),
+                (Fate::Whole | Fate::Sent, None) => {}
+            }
+        });
+    }
+}
+
+/// Whether the provider said no before it did any work, so far as one can tell. Where a time limit passed or an answer is garbage,
+/// tokens may have been spent.
+fn says_no(failure: &Failure) -> bool {
+    use FailureKind as K;
+    !matches!(failure.kind, K::Timeout(_) | K::Transport | K::StreamBroken | K::Malformed | K::ContentPolicy | K::Unknown)
+}

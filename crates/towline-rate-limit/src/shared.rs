@@ -1,0 +1,156 @@
+//! What the services of one layer share: limits for requests without a target, and for each target or key.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use http::{Extensions, request::Parts};
+use parking_lot::RwLock;
+use tokio::time::Instant;
+use towline_core::{Call, Error, Event, Failure, FailureKind, Keyed, Observer, Target};
+
+use crate::{
+    Limits,
+    books::Terms,
+    cost::Estimator,
+    limiter::{Bounds, Entry, Limiter, Place, TooLate},
+    reservation::Reservation,
+};
+
+/// What a layer is told.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) terms: Terms,
+    /// The limits of those that have some of their own.
+    pub(crate) own: HashMap<Arc<str>, Limits>,
+    pub(crate) bounds: Bounds,
+    pub(crate) estimator: Estimator,
+    pub(crate) key: Option<KeyOf>,
+    pub(crate) observer: Observer,
+}
+
+pub(crate) type KeyOf = Arc<dyn Fn(&Parts) -> Option<Arc<str>> + Send + Sync>;
+
+/// A layer's settings and the limits that it keeps.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    settings: Settings,
+    /// Limits that were changed since.
+    changed: RwLock<HashMap<Arc<str>, Limits>>,
+    untargeted: Arc<Limiter>,
+    targeted: Keyed<Limiter>,
+}
+
+/// Waits for one's turn.
+pub(crate) type Turn = std::pin::Pin<Box<dyn Future<Output = Result<Reservation, Error>> + Send>>;
+
+/// A request that may go at once, or in its turn.
+pub(crate) enum Admission {
+    Now(Reservation),
+    Later(Turn),
+}
+
+/// A limit that nobody has used for so long is as good as new, and forgotten; longer where its bucket takes longer to
+/// fill.
+const IDLE: Duration = Duration::from_secs(600);
+
+impl Settings {
+    pub(crate) fn new(terms: Terms) -> Self {
+        let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
+        let (own, estimator, observer) = (HashMap::new(), Estimator::default(), Observer::none());
+        Self { terms, own, bounds, estimator, key: None, observer }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let now = Instant::now();
+        let untargeted = Arc::new(Limiter::new(settings.terms, now));
+        // Who came last may have been charged as late as its longest wait allows, and the buckets fill from then on.
+        let terms = settings.own.values().map(|limits| Terms { limits: *limits, ..settings.terms }).chain([settings.terms]);
+        let full_again = terms.map(|terms| terms.fill_in()).max().unwrap_or_default().saturating_add(settings.bounds.max_wait);
+        let targeted = Keyed::new(IDLE.max(full_again), now);
+        Self { settings, changed: RwLock::default(), untargeted, targeted }
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Admits a request with these extensions, now or in its turn. `key` is what the user's own key says, if there is one.
+    pub(crate) fn admit(&self, extensions: &Extensions, key: Option<Option<&Arc<str>>>) -> Result<Admission, Error> {
+        let now = Instant::now();
+        let target = Target::of(extensions);
+        let limiter = self.limiter_of(key.unwrap_or_else(|| target.map(Target::key)), now);
+        let told = self.settings.estimator.ask(extensions);
+        match limiter.enter(now, told, self.settings.bounds, || Call::of(extensions)?.deadline()) {
+            Entry::Admitted(reservation) => Ok(Admission::Now(reservation)),
+            Entry::Waiting(place, wait) => {
+                self.settings.observer.tell(&Event::LimitWaiting { target, wait });
+                Ok(Admission::Later(Box::pin(self.turn(place, extensions))))
+            }
+            Entry::Refused(wait) => Err(refused(&self.settings.observer, target, Call::of(extensions), wait)),
+            Entry::TooLarge(why) => Err(error(Failure::new(FailureKind::LimitedLocally), Call::of(extensions)).with_source(why)),
+        }
+    }
+
+    fn limiter_of(&self, key: Option<&Arc<str>>, now: Instant) -> Arc<Limiter> {
+        match key {
+            Some(key) => self.targeted.get_or_insert_with(key, now, || Limiter::new(self.terms_of(key), now)),
+            None => Arc::clone(&self.untargeted),
+        }
+    }
+
+    /// The terms of a target that is not known, or not any more.
+    pub(crate) fn terms_of(&self, key: &str) -> Terms {
+        let changed = self.changed.read().get(key).copied();
+        let limits = changed.or_else(|| self.settings.own.get(key).copied());
+        Terms { limits: limits.unwrap_or(self.settings.terms.limits), ..self.settings.terms }
+    }
+
+    /// Changes limits from now on.
+    pub(crate) fn change(&self, key: Option<&str>, limits: Limits, now: Instant) {
+        if let Some(key) = key {
+            self.changed.write().insert(key.into(), limits);
+        }
+        let terms = Terms { limits, ..self.settings.terms };
+        if let Some(limiter) = self.limiter(key) {
+            limiter.correct(|books| books.change(now, terms));
+        }
+    }
+
+    /// The limiter of a target, if it is known; that of requests without a target for `None`.
+    pub(crate) fn limiter(&self, target: Option<&str>) -> Option<Arc<Limiter>> {
+        target.map_or_else(|| Some(Arc::clone(&self.untargeted)), |name| self.targeted.get(name))
+    }
+
+    fn turn(&self, place: Place, extensions: &Extensions) -> impl Future<Output = Result<Reservation, Error>> + Send + use<> {
+        let (observer, target, call) =
+            (self.settings.observer.clone(), Target::of(extensions).cloned(), Call::of(extensions).cloned());
+        async move {
+            place.turn().await.map_err(|late| match late {
+                TooLate::Would(wait) => refused(&observer, target.as_ref(), call.as_ref(), wait),
+                TooLate::Passed => error(Failure::new(FailureKind::DeadlineExceeded), call.as_ref()),
+            })
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("terms", &self.terms).field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
+fn refused(observer: &Observer, target: Option<&Target>, call: Option<&Call>, wait: Duration) -> Error {
+    observer.tell(&Event::LimitRejected { target, retry_after: wait });
+    let failure = Failure::new(FailureKind::LimitedLocally);
+    // Where only others are in the way, nobody knows when.
+    error(if wait.is_zero() { failure } else { failure.retry_after(wait) }, call)
+}
+
+fn error(failure: Failure, call: Option<&Call>) -> Error {
+    let error = Error::new(failure);
+    match call {
+        Some(call) => error.with_call(call.clone()),
+        None => error,
+    }
+}
