@@ -24,14 +24,14 @@ pin_project! {
 }
 
 impl<R: Body> GuardedBody<R> {
-    /// A body whose end the permit awaits.
-    pub(crate) fn guarded(body: R, permit: Permit) -> Self {
-        Self { body: ObserveEnd::new(body, permit) }
-    }
-
-    /// A body whose circuit has been told already.
-    pub(crate) const fn settled(body: R) -> Self {
-        Self { body: ObserveEnd::passthrough(body) }
+    /// A body whose end the permit awaits; without one, its circuit has been told already.
+    #[inline]
+    pub(crate) fn new(body: R, permit: Option<Permit>) -> Self {
+        let body = match permit {
+            Some(permit) => ObserveEnd::new(body, permit),
+            None => ObserveEnd::passthrough(body),
+        };
+        Self { body }
     }
 
     /// The body of the service beneath.
@@ -44,6 +44,7 @@ impl<R: Body> Body for GuardedBody<R> {
     type Data = R::Data;
     type Error = R::Error;
 
+    #[inline]
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         self.project().body.poll_frame(cx)
     }

@@ -1,99 +1,120 @@
 //! All circuits of one layer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Extensions;
+use parking_lot::Mutex;
 use tokio::time::Instant;
-use towline_core::{Call, Error, Event, Failure, FailureKind, Keyed, Target};
+use towline_core::{Call, Error, Failure, FailureKind, Keyed, Target};
 
 use crate::{
-    Verdict,
-    circuit::{Change, Circuit, Ticket},
+    line::{Common, Lane, Line, Seat},
     permit::Permit,
     policy::Policy,
 };
 
-/// The shortest time after which the circuit of a target that nobody asks for is forgotten.
+/// The shortest time after which the circuit of a key that nobody asks for is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// How many services can use the circuit without a key, each on a thread of its own, and not meet on a cache line.
+const LANES: usize = 8;
 
 /// What a layer, its services and its handles share.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    pub(crate) policy: Arc<Policy>,
-    /// The circuit of requests that name no target.
-    untargeted: Arc<Line>,
-    targets: Keyed<Line>,
-}
-
-/// One circuit, with whose it is.
-#[derive(Debug)]
-pub(crate) struct Line {
-    circuit: Circuit,
-    target: Option<Target>,
-    policy: Arc<Policy>,
+    pub(crate) common: Arc<Common>,
+    /// The circuit of requests without a key, once for each lane.
+    shared: [Arc<Lane>; LANES],
+    keyed: Keyed<Line>,
+    /// What was forced has to be remembered until it is reset, however long nobody asks for it.
+    forced: Mutex<HashMap<Arc<str>, Arc<Line>>>,
+    /// The lane of the next service.
+    next: AtomicUsize,
 }
 
 impl Breaker {
     pub(crate) fn new(policy: Policy) -> Self {
-        let (now, policy) = (Instant::now(), Arc::new(policy));
+        let now = Instant::now();
         // Twice as long as any circuit stays open, so that none is forgotten before it has let a probe through.
         let idle = IDLE.max(policy.rules.longest_open() * 2);
-        Self { untargeted: Arc::new(Line::new(&policy, None, now)), targets: Keyed::new(idle, now), policy }
+        let common = Arc::new(Common { policy, ..Common::default() });
+        let line = Arc::new(Line::new(&common, LANES, None, None, now));
+        let shared = std::array::from_fn(|at| Arc::new(Lane::new(Arc::clone(&line), at)));
+        Self { common, shared, keyed: Keyed::new(idle, now), forced: Mutex::default(), next: AtomicUsize::new(0) }
     }
 
-    /// Lets a request in, or refuses it.
-    pub(crate) fn admit(&self, extensions: &Extensions) -> Result<Permit, Error> {
-        let now = Instant::now();
-        let line = match Target::of(extensions) {
-            None => Arc::clone(&self.untargeted),
-            Some(target) => {
-                self.targets.get_or_insert_with(target.key(), now, || Line::new(&self.policy, Some(target.clone()), now))
-            }
+    /// The lane of a new service: each gets another, as long as there are some.
+    pub(crate) fn next_lane(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) % LANES
+    }
+
+    /// Lets a request in, or refuses it. With a `key`, which may be `None`, whose request it is has been said already.
+    #[inline]
+    pub(crate) fn admit(&self, lane: usize, extensions: &Extensions, key: Option<Option<Arc<str>>>) -> Result<Permit, Error> {
+        let (key, target) = match key {
+            Some(key) => (key, None),
+            None if extensions.is_empty() => (None, None),
+            None => Target::of(extensions).map_or((None, None), |target| (Some(Arc::clone(target.key())), Some(target))),
         };
-        let ticket = line.admit(now).map_err(|wait| Error::new(Failure::new(FailureKind::CircuitOpen).retry_after(wait)))?;
-        Ok(Permit::new(line, ticket, now, Call::of(extensions).and_then(Call::deadline)))
-    }
-
-    /// The circuit of a target, if it has one yet.
-    pub(crate) fn with_circuit<T>(&self, target: Option<&str>, read: impl FnOnce(&Circuit) -> T) -> Option<T> {
-        match target {
-            None => Some(read(&self.untargeted.circuit)),
-            Some(name) => self.targets.get(name).map(|line| read(&line.circuit)),
+        let deadline = if extensions.is_empty() { None } else { Call::of(extensions).and_then(Call::deadline) };
+        let lane = self.shared.get(lane).unwrap_or(&self.shared[0]);
+        if key.is_none()
+            && deadline.is_none()
+            && !self.common.policy.times_requests()
+            && let Some(ticket) = lane.line().pass()
+        {
+            return Ok(Permit::untimed(Seat::Lane(Arc::clone(lane)), ticket));
+        }
+        let now = Instant::now();
+        let seat = match key {
+            None => Seat::Lane(Arc::clone(lane)),
+            Some(key) => Seat::Keyed(self.keyed(&key, target, now)),
+        };
+        match seat.line().admit(now) {
+            Ok(ticket) => Ok(Permit::timed(seat, ticket, now, deadline)),
+            Err(wait) => Err(Error::new(Failure::new(FailureKind::CircuitOpen).retry_after(wait))),
         }
     }
-}
 
-impl Line {
-    fn new(policy: &Arc<Policy>, target: Option<Target>, now: Instant) -> Self {
-        Self { circuit: Circuit::new(&policy.rules, now), target, policy: Arc::clone(policy) }
+    /// The circuit of a key, or of no key, if it has one yet.
+    pub(crate) fn with_line<T>(&self, key: Option<&str>, read: impl FnOnce(&Line) -> T) -> Option<T> {
+        match key {
+            None => Some(read(self.shared[0].line())),
+            Some(key) => self.keyed.get(key).map(|line| read(&line)),
+        }
     }
 
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.policy
+    /// Opens or closes a circuit for good.
+    pub(crate) fn force(&self, key: Option<&str>, open: bool) {
+        let now = Instant::now();
+        let Some(key) = key else { return self.shared[0].line().force(open, now) };
+        let key = Arc::from(key);
+        let line = self.keyed(&key, None, now);
+        line.force(open, now);
+        self.forced.lock().insert(key, line);
     }
 
-    pub(crate) fn settle(&self, ticket: Ticket, verdict: Verdict, hint: Option<Duration>) {
-        let change = self.circuit.settle(&self.policy.rules, ticket, verdict, hint, Instant::now);
-        self.tell(change);
+    pub(crate) fn reset(&self, key: Option<&str>) {
+        self.with_line(key, |line| line.reset(Instant::now()));
+        if let Some(key) = key {
+            self.forced.lock().remove(key);
+        }
     }
 
-    fn admit(&self, now: Instant) -> Result<Ticket, Duration> {
-        let (ticket, change) = self.circuit.admit(&self.policy.rules, now).inspect_err(|retry_after| {
-            self.policy.observer.tell(&Event::CircuitRejected { target: self.target.as_ref(), retry_after: *retry_after });
-        })?;
-        self.tell(change);
-        Ok(ticket)
+    /// The keys of all circuits that are known.
+    pub(crate) fn keys(&self) -> Vec<Arc<str>> {
+        self.keyed.all().into_iter().map(|(key, _)| key).collect()
     }
 
-    /// Outside the circuit's lock.
-    fn tell(&self, change: Option<Change>) {
-        let target = self.target.as_ref();
-        let event = match change {
-            None => return,
-            Some(Change::Opened { retry_after }) => Event::CircuitOpened { target, retry_after },
-            Some(Change::HalfOpened) => Event::CircuitHalfOpened { target },
-            Some(Change::Closed) => Event::CircuitClosed { target },
-        };
-        self.policy.observer.tell(&event);
+    fn keyed(&self, key: &Arc<str>, target: Option<&Target>, now: Instant) -> Arc<Line> {
+        let new = || Line::new(&self.common, 1, Some(Arc::clone(key)), target.cloned(), now);
+        self.keyed.get_or_insert_with(key, now, new)
     }
 }

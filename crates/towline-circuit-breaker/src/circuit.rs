@@ -5,31 +5,39 @@
 //!   Closed ---------------------> Open ------------------------------------------> HalfOpen
 //!     ^                             ^                                               |   |
 //!     |                             +--------------- a probe fails -----------------+   |
-//!     +------------------------------ enough probes succeed ----------------------------+
+//!     +--- (Ramping, if told so) --- enough probes succeed -----------------------------+
 //! ```
 //!
-//! A closed circuit is one atomic word: to be let in is a load, a success is a load too unless there is a run of failures
-//! to end. Failures, and all that happens while it is not closed, take a short lock. Under the lock the word's state and
-//! generation are stable; without it only a success may end a run, by compare-and-swap.
+//! A closed circuit is one atomic word, and the rings in which its successes are counted: to be let in is a load, a success is
+//! a load and a count, and ends a run of failures if there is one. Failures, and all that happens while it is not closed, take
+//! a short lock. Under the lock the word's state and generation are stable; without it only a success may end a run, by
+//! compare-and-swap.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    CircuitState, Verdict,
-    rules::{LONGEST_HINT, RECOVERED, Rules},
-    window::Window,
+    Verdict,
+    circuit::rest::Rest,
+    ring::Rings,
+    rules::Rules,
+    span::Span,
+    sync::{AtomicU64, Mutex, Ordering},
     word::{State, Word},
 };
 
+mod rest;
+mod tell;
+mod turn;
+
 pub(crate) struct Circuit {
     word: AtomicU64,
+    began: Instant,
+    /// What succeeded.
+    well: Rings,
+    /// Whose first content came soon enough.
+    quick: Rings,
     rest: Mutex<Rest>,
 }
 
@@ -39,60 +47,65 @@ pub(crate) struct Circuit {
 pub(crate) struct Ticket {
     generation: u32,
     /// The place that it holds, if it is a probe.
-    probe: Option<u32>,
+    probe: Option<NonZeroU32>,
 }
 
 /// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    Opened { retry_after: Duration },
+    Opened {
+        retry_after: Duration,
+    },
     HalfOpened,
     Closed,
-}
-
-struct Rest {
-    window: Option<Window>,
-    /// When the present run of failures began.
-    run_began: Instant,
-    closed_at: Instant,
-    /// How often it has opened without a recovery in between.
-    openings: u32,
-    open_until: Instant,
-    /// The latest time that the provider itself asked for.
-    not_before: Option<Instant>,
-    /// The places that probes hold, and since when.
-    probes: Vec<(u32, Instant)>,
-    last_probe: u32,
-    successes: u32,
+    /// Closed, but not yet for everybody.
+    Ramping,
+    Ramped,
+    ForcedOpen {
+        retry_after: Duration,
+    },
+    ForcedClosed,
 }
 
 impl Circuit {
-    pub(crate) fn new(rules: &Rules, now: Instant) -> Self {
-        let rest = Rest {
-            window: rules.window.map(|(_, length)| Window::new(length, now)),
-            run_began: now,
-            closed_at: now,
-            openings: 0,
-            open_until: now,
-            not_before: None,
-            probes: Vec::new(),
-            last_probe: 0,
-            successes: 0,
-        };
-        Self { word: AtomicU64::new(Word::CLOSED.pack()), rest: Mutex::new(rest) }
+    /// A closed circuit whose successes are counted in so many lanes.
+    pub(crate) fn new(rules: &Rules, lanes: usize, now: Instant) -> Self {
+        let lanes = |on: bool| Rings::new(if on { lanes } else { 0 });
+        Self {
+            word: AtomicU64::new(Word::CLOSED.pack()),
+            began: now,
+            well: lanes(rules.failures.is_some()),
+            quick: lanes(rules.slow.is_some()),
+            rest: Mutex::new(Rest::new(now)),
+        }
+    }
+
+    /// Lets a request in if the circuit is closed: what there is to do for most, without a clock.
+    #[inline]
+    pub(crate) fn pass(&self) -> Option<Ticket> {
+        let word = self.load();
+        matches!(word.state, State::Closed | State::ForcedClosed).then(|| Ticket::of(word))
     }
 
     /// Lets a request in, or says how long to stay away.
     pub(crate) fn admit(&self, rules: &Rules, now: Instant) -> Result<(Ticket, Option<Change>), Duration> {
-        let word = self.load();
-        if word.state == State::Closed { Ok((Ticket::of(word), None)) } else { self.probe(rules, now) }
+        if let Some(ticket) = self.pass() {
+            return Ok((ticket, None));
+        }
+        let mut rest = self.rest.lock();
+        let decided = self.decide(&mut rest, rules, now);
+        if decided.is_err() {
+            rest.refused = rest.refused.saturating_add(1);
+        }
+        decided
     }
 
     /// Takes notice of an outcome, with what the provider told about time. A ticket of another generation changes nothing.
+    #[inline]
     pub(crate) fn settle(
         &self,
         rules: &Rules,
-        ticket: Ticket,
+        (ticket, lane): (Ticket, usize),
         verdict: Verdict,
         hint: Option<Duration>,
         now: impl FnOnce() -> Instant,
@@ -100,7 +113,7 @@ impl Circuit {
         match (ticket.probe, verdict) {
             (Some(probe), _) => self.settle_probe(rules, ticket.generation, probe, verdict, hint, now()),
             (None, Verdict::Success) => {
-                self.end_run(ticket.generation);
+                self.succeeded(rules, ticket.generation, lane, now);
                 None
             }
             (None, Verdict::Failure) => self.failed(rules, ticket.generation, hint, now()),
@@ -108,34 +121,48 @@ impl Circuit {
         }
     }
 
-    /// The state that a request would meet at `now`.
-    pub(crate) fn state(&self, now: Instant) -> CircuitState {
-        let rest = self.rest.lock();
-        match self.load().state {
-            State::Closed => CircuitState::Closed,
-            State::Open if now < rest.open_until => CircuitState::Open { retry_after: rest.open_until - now },
-            State::Open | State::HalfOpen => CircuitState::HalfOpen,
+    /// Takes notice of first content that came soon enough or was slow. Not for probes, whose success it is.
+    pub(crate) fn content(&self, rules: &Rules, (ticket, lane): (Ticket, usize), slow: bool, now: Instant) -> Option<Change> {
+        let (_, ratio) = rules.slow?;
+        let number = self.bucket(ratio.span, now);
+        if !slow {
+            if self.load().generation == ticket.generation {
+                self.quick.record(lane, ticket.generation, number);
+            }
+            return None;
         }
-    }
-
-    fn probe(&self, rules: &Rules, now: Instant) -> Result<(Ticket, Option<Change>), Duration> {
         let mut rest = self.rest.lock();
         let word = self.load();
+        if word.generation != ticket.generation || !word.counts() {
+            return None;
+        }
+        let slow = rest.slow.record(number);
+        let met = ratio.is_met(slow.into(), self.quick.sum(word.generation, number));
+        met.then(|| self.trip(&mut rest, rules, word, now))
+    }
+
+    /// What to do with a request that found the circuit other than closed. Whether it still is, only the lock tells.
+    fn decide(&self, rest: &mut Rest, rules: &Rules, now: Instant) -> Result<(Ticket, Option<Change>), Duration> {
+        let word = self.load();
         match word.state {
-            State::Closed => Ok((Ticket::of(word), None)),
+            State::Closed | State::ForcedClosed => Ok((Ticket::of(word), None)),
+            State::ForcedOpen => Err(rules.open.1),
             State::Open if now < rest.open_until => Err(rest.open_until - now),
             State::Open => {
-                let word = self.enter(word, State::HalfOpen);
-                rest.probes.clear();
-                rest.successes = 0;
+                let word = self.half_open(rest, word, now);
                 Ok((rest.reserve(word, now), Some(Change::HalfOpened)))
             }
             State::HalfOpen => {
-                rest.probes.retain(|(_, since)| now.saturating_duration_since(*since) < rules.probe_deadline);
-                if rest.probes.len() < rules.probes.get() as usize {
-                    Ok((rest.reserve(word, now), None))
-                } else {
-                    Err(rest.wait_for_probe(rules, now))
+                rest.expire(rules, now);
+                let free = rest.probes.len() < rules.probes.get() as usize;
+                if free { Ok((rest.reserve(word, now), None)) } else { Err(rest.wait_for_probe(rules, now)) }
+            }
+            State::Ramping => {
+                let since = now.saturating_duration_since(rest.closed_at);
+                match rules.ramped(since) {
+                    None => Ok((Ticket::of(self.ramped(rest, now)), Some(Change::Ramped))),
+                    Some(share) if rest.ramp_passes(share) => Ok((Ticket::of(word), None)),
+                    Some(_) => Err(rules.ramp.unwrap_or_default().saturating_sub(since)),
                 }
             }
         }
@@ -145,7 +172,7 @@ impl Circuit {
         &self,
         rules: &Rules,
         generation: u32,
-        probe: u32,
+        probe: NonZeroU32,
         verdict: Verdict,
         hint: Option<Duration>,
         now: Instant,
@@ -164,73 +191,61 @@ impl Circuit {
             }
             Verdict::Success => {
                 rest.successes = rest.successes.saturating_add(1);
-                (rest.successes >= rules.successes.get()).then(|| self.close(&mut rest, word, now))
+                (rest.successes >= rules.successes.get()).then(|| self.close(&mut rest, rules, word, now))
             }
         }
     }
 
-    /// A success while closed: writes only if there is a run to end.
-    fn end_run(&self, generation: u32) {
-        let mut bits = self.word.load(Ordering::Acquire);
-        loop {
-            let word = Word::unpack(bits);
-            if word.generation != generation || word.run == 0 {
-                return;
-            }
-            match self.word.compare_exchange_weak(bits, Word { run: 0, ..word }.pack(), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return,
-                Err(newer) => bits = newer,
-            }
+    /// A success while closed.
+    #[inline]
+    fn succeeded(&self, rules: &Rules, generation: u32, lane: usize, now: impl FnOnce() -> Instant) {
+        let word = self.load();
+        if word.generation != generation || !word.counts() {
+            return;
         }
+        if word.run != 0 {
+            self.end_run(generation);
+        }
+        if let Some(ratio) = &rules.failures {
+            self.well.record(lane, generation, self.bucket(ratio.span, now()));
+        }
+    }
+
+    #[cold]
+    fn end_run(&self, generation: u32) {
+        let end = |bits| {
+            let word = Word::unpack(bits);
+            (word.generation == generation && word.run != 0).then(|| Word { run: 0, ..word }.pack())
+        };
+        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, end);
     }
 
     fn failed(&self, rules: &Rules, generation: u32, hint: Option<Duration>, now: Instant) -> Option<Change> {
         let mut rest = self.rest.lock();
         let count = |bits| {
             let word = Word::unpack(bits);
-            (word.generation == generation).then(|| Word { run: word.run.saturating_add(1), ..word }.pack())
+            (word.generation == generation && word.counts()).then(|| Word { run: word.run.saturating_add(1), ..word }.pack())
         };
         let before = Word::unpack(self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, count).ok()?);
         if before.run == 0 {
             rest.run_began = now;
         }
         rest.told(hint, now);
-        let lately = rest.window.as_mut().map_or(0, |window| window.record(now));
-        let tripped = rules.consecutive.is_some_and(|most| before.run >= most.get() - 1)
-            || rules.window.is_some_and(|(most, _)| lately >= most.get());
-        tripped.then(|| {
-            if rest.run_began.saturating_duration_since(rest.closed_at) >= RECOVERED {
-                rest.openings = 0;
-            }
-            self.open(&mut rest, rules, before, now)
-        })
+        let in_a_row = rules.consecutive.is_some_and(|most| before.run >= most.get() - 1);
+        let in_window = rules.window.is_some_and(|(most, span)| rest.window.record(self.bucket(span, now)) >= most.get());
+        let share = rules.failures.is_some_and(|ratio| {
+            let number = self.bucket(ratio.span, now);
+            ratio.is_met(rest.failures.record(number).into(), self.well.sum(generation, number))
+        });
+        (in_a_row || in_window || share).then(|| self.trip(&mut rest, rules, before, now))
     }
 
-    fn open(&self, rest: &mut Rest, rules: &Rules, word: Word, now: Instant) -> Change {
-        let asked = rest.not_before.map_or(Duration::ZERO, |then| then.saturating_duration_since(now));
-        let retry_after = rules.open_time(rest.openings).max(asked);
-        rest.open_until = now + retry_after;
-        rest.openings = rest.openings.saturating_add(1);
-        self.enter(word, State::Open);
-        Change::Opened { retry_after }
+    #[inline]
+    fn bucket(&self, span: Span, now: Instant) -> u64 {
+        span.bucket(now.saturating_duration_since(self.began))
     }
 
-    fn close(&self, rest: &mut Rest, word: Word, now: Instant) -> Change {
-        rest.closed_at = now;
-        if let Some(window) = &mut rest.window {
-            window.clear();
-        }
-        self.enter(word, State::Closed);
-        Change::Closed
-    }
-
-    /// Begins the next generation. Only called under the lock.
-    fn enter(&self, word: Word, state: State) -> Word {
-        let next = word.next(state);
-        self.word.store(next.pack(), Ordering::Release);
-        next
-    }
-
+    #[inline]
     fn load(&self) -> Word {
         Word::unpack(self.word.load(Ordering::Acquire))
     }
@@ -247,31 +262,15 @@ impl Ticket {
         Self { generation: word.generation, probe: None }
     }
 
+    #[inline]
     pub(crate) const fn is_probe(self) -> bool {
         self.probe.is_some()
     }
 }
 
-impl Rest {
-    /// A place for a probe.
-    fn reserve(&mut self, word: Word, now: Instant) -> Ticket {
-        self.last_probe = self.last_probe.wrapping_add(1);
-        self.probes.push((self.last_probe, now));
-        Ticket { generation: word.generation, probe: Some(self.last_probe) }
-    }
-
-    /// Nobody knows when a probe ends: after the first open time, say, but no later than its place is free.
-    fn wait_for_probe(&self, rules: &Rules, now: Instant) -> Duration {
-        let left = |since: Instant| rules.probe_deadline.saturating_sub(now.saturating_duration_since(since));
-        self.probes.iter().map(|(_, since)| left(*since)).min().unwrap_or_default().min(rules.open.0)
-    }
-
-    fn told(&mut self, hint: Option<Duration>, now: Instant) {
-        self.not_before = self.not_before.max(hint.map(|wait| now + wait.min(LONGEST_HINT)));
-    }
-}
-
 #[cfg(test)]
 mod model;
+#[cfg(all(test, towline_loom))]
+mod races;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,14 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use towline_core::{BoxError, Error, Outcome};
+use towline_core::{BoxError, Error};
 
 use crate::{GuardedBody, permit::Permit};
 
@@ -29,17 +29,33 @@ pin_project! {
 pin_project! {
     #[project = StageProj]
     enum Stage<S, B, F> {
-        Readying { inner: S, request: Option<Request<B>> },
         Calling { #[pin] future: F },
+        // On the heap, so that a future which does not wait, as nearly all do, is not made larger by a whole request.
+        Waiting { waiting: Option<Box<(S, Request<B>)>> },
         Refused { error: Option<Error> },
     }
 }
 
-impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
-    pub(crate) const fn admitted(inner: S, request: Request<B>, permit: Permit) -> Self {
-        Self { stage: Stage::Readying { inner, request: Some(request) }, permit: Some(permit) }
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
+{
+    /// Calls `inner` at once if it is ready. If not, whoever polls first asks it again, and is the one who is woken.
+    #[inline]
+    pub(crate) fn admitted(mut inner: S, request: Request<B>, permit: Permit) -> Self {
+        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {
+                let permit = permit.sent();
+                Self { stage: Stage::Calling { future: inner.call(request) }, permit: Some(permit) }
+            }
+            Poll::Ready(Err(error)) => Self::refused(failed(error, Some(permit))),
+            Poll::Pending => Self { stage: Stage::Waiting { waiting: Some(Box::new((inner, request))) }, permit: Some(permit) },
+        }
     }
+}
 
+impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     pub(crate) const fn refused(error: Error) -> Self {
         Self { stage: Stage::Refused { error: Some(error) }, permit: None }
     }
@@ -53,27 +69,31 @@ where
 {
     type Output = Result<Response<GuardedBody<R>>, Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             let next = match this.stage.as_mut().project() {
-                StageProj::Readying { inner, request } => match (ready!(inner.poll_ready(cx)), request.take()) {
-                    (Ok(()), Some(request)) => {
-                        this.permit.iter_mut().for_each(Permit::sent);
-                        Stage::Calling { future: inner.call(request) }
-                    }
-                    (Ok(()), None) => Stage::Refused { error: None },
-                    (Err(error), _) => Stage::Refused { error: Some(failed(error, this.permit.take())) },
-                },
                 StageProj::Calling { future } => {
-                    let result = ready!(future.poll(cx));
-                    let permit = this.permit.take();
-                    return Poll::Ready(match result {
-                        Ok(response) => Ok(guard(response, permit)),
-                        Err(error) => Err(failed(error, permit)),
-                    });
+                    let polled = future.poll(cx);
+                    if polled.is_pending() {
+                        return Poll::Pending;
+                    }
+                    return answered(polled, this.permit);
                 }
-                // Who polls again after the end waits for ever.
+                StageProj::Waiting { waiting } => {
+                    // Who polls again after the end waits for ever.
+                    let Some((inner, _)) = waiting.as_deref_mut() else { return Poll::Pending };
+                    match (ready!(inner.poll_ready(cx)), waiting.take()) {
+                        (Err(error), _) => Stage::Refused { error: Some(failed(error, this.permit.take())) },
+                        (Ok(()), None) => Stage::Refused { error: None },
+                        (Ok(()), Some(ready)) => {
+                            let (mut inner, request) = *ready;
+                            *this.permit = this.permit.take().map(Permit::sent);
+                            Stage::Calling { future: inner.call(request) }
+                        }
+                    }
+                }
                 StageProj::Refused { error } => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
             };
             this.stage.set(next);
@@ -82,21 +102,24 @@ where
 }
 
 /// Reports a head that says enough by itself; else its body will report.
-fn guard<R: Body>(response: Response<R>, permit: Option<Permit>) -> Response<GuardedBody<R>> {
-    let outcome = Outcome::of_response(&response);
-    match permit {
-        Some(mut permit) if outcome == Outcome::Success => {
-            permit.await_body(&response);
-            response.map(|body| GuardedBody::guarded(body, permit))
-        }
-        Some(mut permit) => {
-            permit.report(&outcome);
-            response.map(GuardedBody::settled)
-        }
-        None => response.map(GuardedBody::settled),
+#[inline]
+fn answered<R: Body, E: Into<BoxError>>(
+    polled: Poll<Result<Response<R>, E>>,
+    permit: &mut Option<Permit>,
+) -> Poll<Result<Response<GuardedBody<R>>, Error>> {
+    // Looked at where it lies: a response is large, and each move costs.
+    let awaited = match &polled {
+        Poll::Ready(Ok(response)) => permit.take().and_then(|permit| permit.saw_head(response)),
+        _ => None,
+    };
+    match polled {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(response)) => Poll::Ready(Ok(response.map(|body| GuardedBody::new(body, awaited)))),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(failed(error, permit.take()))),
     }
 }
 
+#[cold]
 fn failed(error: impl Into<BoxError>, permit: Option<Permit>) -> Error {
     let error = Error::from(error.into());
     if let Some(permit) = permit {

@@ -1,13 +1,24 @@
 //! The layer: configuration and state.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use http::request::Parts;
 use tower_layer::Layer;
 use towline_core::{Failure, InvalidConfig, Jitter, Observer};
 
-use crate::{CircuitBreaker, CircuitBreakerHandle, Verdict, breaker::Breaker, policy::Policy};
+use crate::{
+    CircuitBreaker, CircuitBreakerHandle, Verdict,
+    breaker::Breaker,
+    policy::Policy,
+    rules::ALL,
+    span::{Ratio, Span},
+};
 
-/// Puts a service behind circuits, one for each [`Target`](towline_core::Target). See the [crate's page](crate).
+/// Puts a service behind circuits, one for each [`Target`](towline_core::Target) or [`key`](Self::key). See the [crate's page](crate).
 ///
 /// Clones, and all services that they are layered on, share their circuits. Configure it first: each of the configuring
 /// methods returns a layer with circuits of its own.
@@ -18,9 +29,10 @@ pub struct CircuitBreakerLayer {
 
 /// More would be a mistake: in the unit, most likely.
 const A_DAY: Duration = Duration::from_secs(86_400);
+const AN_HOUR: Duration = Duration::from_secs(3600);
 
 impl CircuitBreakerLayer {
-    /// A layer that opens after five failures in a row.
+    /// A layer that opens after five failures in a row, or when of at least ten requests within a minute half have failed.
     #[must_use]
     pub fn new() -> Self {
         Self::from_policy(Policy::default())
@@ -40,15 +52,33 @@ impl CircuitBreakerLayer {
     ///
     /// # Errors
     ///
-    /// `consecutive_failures` if nothing else opens the circuit: set [`failures_in`](Self::failures_in) first.
+    /// `consecutive_failures` if nothing else opens the circuit.
     pub fn without_consecutive_failures(self) -> Result<Self, InvalidConfig> {
-        if self.breaker.policy.rules.window.is_none() {
-            return Err(InvalidConfig::new(
-                "consecutive_failures",
-                "is the only rule that opens the circuit; set `failures_in` first",
-            ));
-        }
-        Ok(self.with(|policy| policy.rules.consecutive = None))
+        self.without("consecutive_failures", |policy| policy.rules.consecutive = None)
+    }
+
+    /// Opens when of all requests that ended within `window` the share `ratio` has failed, and there were `min_samples` of
+    /// them. Default: 0.5, 60 s, 10.
+    ///
+    /// The window slides in twelve steps: it covers between 11/12 of `window` and all of it. A request counts when it is
+    /// complete. A 429 is no sample, and only a failure opens the circuit, never the end of a success.
+    ///
+    /// # Errors
+    ///
+    /// `ratio` unless it is above 0 and at most 1 (to a millionth); `window` unless it lies between a second and an hour;
+    /// `min_samples` if it is zero.
+    pub fn failure_ratio(self, ratio: f64, window: Duration, min_samples: u32) -> Result<Self, InvalidConfig> {
+        let ratio = share(ratio, window, min_samples)?;
+        Ok(self.with(|policy| policy.rules.failures = Some(ratio)))
+    }
+
+    /// Does not open because of a share of failures, however large.
+    ///
+    /// # Errors
+    ///
+    /// `failure_ratio` if nothing else opens the circuit.
+    pub fn without_failure_ratio(self) -> Result<Self, InvalidConfig> {
+        self.without("failure_ratio", |policy| policy.rules.failures = None)
     }
 
     /// Opens when `n` requests have failed within `window`, whatever else has succeeded. Default: off, since which number
@@ -63,7 +93,23 @@ impl CircuitBreakerLayer {
     pub fn failures_in(self, n: u32, window: Duration) -> Result<Self, InvalidConfig> {
         let n = positive("failures_in", n)?;
         between("window", window, Duration::from_millis(12), "must lie between 12 ms and a day")?;
-        Ok(self.with(|policy| policy.rules.window = Some((n, window))))
+        Ok(self.with(|policy| policy.rules.window = Some((n, Span::new(window)))))
+    }
+
+    /// Opens when the first content of a share `ratio` of all answers within `window` took longer than `limit`, and there were
+    /// `min_samples` of them. Default: off.
+    ///
+    /// First content is what `ClassifyLayer` beneath finds in a stream; without it, and for what is no stream, it is the head.
+    /// What failed after the limit and had brought nothing was slow, what failed before it is no sample. A probe that is slow
+    /// has failed.
+    ///
+    /// # Errors
+    ///
+    /// `limit` unless it lies between 1 ms and a day; the rest as [`failure_ratio`](Self::failure_ratio).
+    pub fn slow_ratio(self, limit: Duration, ratio: f64, window: Duration, min_samples: u32) -> Result<Self, InvalidConfig> {
+        between("limit", limit, Duration::from_millis(1), "must lie between 1 ms and a day")?;
+        let ratio = share(ratio, window, min_samples)?;
+        Ok(self.with(|policy| policy.rules.slow = Some((limit, ratio))))
     }
 
     /// Stays open for `first`, and twice as long each further time, up to `longest`. Default: 5 s, up to 60 s.
@@ -113,6 +159,45 @@ impl CircuitBreakerLayer {
         Ok(self.with(|policy| policy.rules.probe_deadline = deadline))
     }
 
+    /// Lets 10 % of the requests through when it has closed, and more, evenly, up to all of them after `time`. Default: off.
+    ///
+    /// The rest is refused with the time that is left, so that a fallback acts; a failure counts as it does when closed.
+    ///
+    /// # Errors
+    ///
+    /// `ramp` unless it lies between 1 ms and a day.
+    pub fn ramp(self, time: Duration) -> Result<Self, InvalidConfig> {
+        between("ramp", time, Duration::from_millis(1), "must lie between 1 ms and a day")?;
+        Ok(self.with(|policy| policy.rules.ramp = Some(time)))
+    }
+
+    /// Has one circuit for each key that `key` finds in a request's head; where it finds none, the one that all such requests
+    /// share. Default: the name of the request's [`Target`](towline_core::Target), if it has one.
+    ///
+    /// `key(|_| None)` is one circuit for all. A key that nobody asks for is forgotten, but one that each request makes up
+    /// anew would never see a second failure.
+    ///
+    /// ```
+    /// use towline_circuit_breaker::CircuitBreakerLayer;
+    ///
+    /// let by_host = CircuitBreakerLayer::new().key(|head| head.uri.host().map(Into::into));
+    /// # let _ = by_host;
+    /// ```
+    #[must_use]
+    pub fn key(self, key: impl Fn(&Parts) -> Option<Arc<str>> + Send + Sync + 'static) -> Self {
+        self.with(|policy| policy.key = Some(Arc::new(key)))
+    }
+
+    /// Only watches: counts, opens, closes and tells of it, but refuses nothing, until its handle says
+    /// [otherwise](CircuitBreakerHandle::metrics_only). Default: off.
+    ///
+    /// Say this last: it is a state of the circuits, and configuring makes new ones.
+    #[must_use]
+    pub fn metrics_only(self) -> Self {
+        self.breaker.common.metrics_only.store(true, Ordering::Relaxed);
+        self
+    }
+
     /// Counts an attempt that is dropped at the age of `limit` or later as timed out. Default: off; a drop says nothing.
     ///
     /// This is for a timeout *above* the breaker, which can only drop: set its limit here. A call's own deadline needs no
@@ -151,9 +236,18 @@ impl CircuitBreakerLayer {
     }
 
     fn with(self, change: impl FnOnce(&mut Policy)) -> Self {
-        let mut policy = Policy::clone(&self.breaker.policy);
+        let mut policy = self.breaker.common.policy.clone();
         change(&mut policy);
         Self::from_policy(policy)
+    }
+
+    /// Turns the rule `name` off, if that is not the last one.
+    fn without(self, name: &'static str, off: impl FnOnce(&mut Policy)) -> Result<Self, InvalidConfig> {
+        let layer = self.with(off);
+        let opens = layer.breaker.common.policy.rules.can_open();
+        opens
+            .then_some(layer)
+            .ok_or_else(|| InvalidConfig::new(name, "is the only rule that opens the circuit; set another first"))
     }
 
     fn from_policy(policy: Policy) -> Self {
@@ -179,40 +273,22 @@ fn positive(field: &'static str, n: u32) -> Result<NonZeroU32, InvalidConfig> {
     NonZeroU32::new(n).ok_or_else(|| InvalidConfig::new(field, "must be at least 1"))
 }
 
+/// A share as a user gives it.
+fn share(ratio: f64, window: Duration, min_samples: u32) -> Result<Ratio, InvalidConfig> {
+    // Whatever is no number is out of range; in range the cast is exact.
+    let millionths = (ratio * f64::from(ALL)).round() as u32;
+    if !(ratio > 0.0 && ratio <= 1.0 && millionths > 0) {
+        return Err(InvalidConfig::new("ratio", "must be above 0 and at most 1, to a millionth"));
+    }
+    if !(Duration::from_secs(1)..=AN_HOUR).contains(&window) {
+        return Err(InvalidConfig::new("window", "must lie between a second and an hour"));
+    }
+    Ok(Ratio { millionths, span: Span::new(window), samples: positive("min_samples", min_samples)? })
+}
+
 fn between(field: &'static str, value: Duration, least: Duration, why: &'static str) -> Result<(), InvalidConfig> {
     if (least..=A_DAY).contains(&value) { Ok(()) } else { Err(InvalidConfig::new(field, why)) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nonsense_is_refused_by_name() {
-        let (new, second) = (CircuitBreakerLayer::new, Duration::from_secs(1));
-        let refused = [
-            (new().consecutive_failures(0), "consecutive_failures"),
-            (new().without_consecutive_failures(), "consecutive_failures"),
-            (new().failures_in(0, second), "failures_in"),
-            (new().failures_in(5, Duration::ZERO), "window"),
-            (new().failures_in(5, Duration::MAX), "window"),
-            (new().open_for(Duration::ZERO, second), "first"),
-            (new().open_for(second, second / 2), "longest"),
-            (new().open_for(second, Duration::MAX), "longest"),
-            (new().probes(0), "probes"),
-            (new().success_threshold(0), "success_threshold"),
-            (new().probe_deadline(Duration::ZERO), "probe_deadline"),
-        ];
-        for (result, field) in refused {
-            assert_eq!(result.unwrap_err().field(), field);
-        }
-    }
-
-    #[test]
-    fn each_rule_may_be_off_but_not_all() -> Result<(), InvalidConfig> {
-        let layer = CircuitBreakerLayer::new().failures_in(5, Duration::from_secs(60))?.without_consecutive_failures()?;
-        assert!(layer.breaker.policy.rules.consecutive.is_none());
-        assert!(layer.consecutive_failures(3)?.breaker.policy.rules.consecutive.is_some());
-        Ok(())
-    }
-}
+mod tests;

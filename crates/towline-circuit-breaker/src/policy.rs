@@ -1,17 +1,21 @@
-//! What the layer was told: the circuit's rules, what counts, and who listens.
+//! What the layer was told: the circuit's rules, what counts, whose circuit it is, and who listens.
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::request::Parts;
 use towline_core::{Failure, Observer};
 
 use crate::{Verdict, rules::Rules};
 
 pub(crate) type Counts = Arc<dyn Fn(&Failure) -> Option<Verdict> + Send + Sync>;
+pub(crate) type KeyOf = Arc<dyn Fn(&Parts) -> Option<Arc<str>> + Send + Sync>;
 
 #[derive(Clone, Default)]
 pub(crate) struct Policy {
     pub(crate) rules: Rules,
     pub(crate) counts: Option<Counts>,
+    /// Whose circuit it is, where that is not the target's.
+    pub(crate) key: Option<KeyOf>,
     /// The age from which an attempt that is dropped counts as timed out.
     pub(crate) drops_after: Option<Duration>,
     pub(crate) observer: Observer,
@@ -21,6 +25,12 @@ impl Policy {
     pub(crate) fn verdict(&self, failure: &Failure) -> Verdict {
         self.counts.as_ref().and_then(|counts| counts(failure)).unwrap_or_else(|| Verdict::of(failure))
     }
+
+    /// Whether it matters when a request that is no probe began.
+    #[inline]
+    pub(crate) const fn times_requests(&self) -> bool {
+        self.drops_after.is_some() || self.rules.slow.is_some()
+    }
 }
 
 impl fmt::Debug for Policy {
@@ -28,6 +38,7 @@ impl fmt::Debug for Policy {
         f.debug_struct("Policy")
             .field("rules", &self.rules)
             .field("counts", &self.counts.is_some())
+            .field("key", &self.key.is_some())
             .field("drops_after", &self.drops_after)
             .field("observer", &self.observer)
             .finish()

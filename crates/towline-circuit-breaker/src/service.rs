@@ -10,21 +10,23 @@ use http_body::Body;
 use tower_service::Service;
 use towline_core::{BoxError, Error};
 
-use crate::{GuardedBody, ResponseFuture, breaker::Breaker};
+use crate::{GuardedBody, ResponseFuture, breaker::Breaker, policy::KeyOf};
 
 /// A service behind circuits; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 ///
 /// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the inner
-/// service, which is readied first, inside the call's future: an open circuit waits for nobody.
-#[derive(Clone, Debug)]
+/// service, which is readied first: at once if it can be, else inside the call's future. An open circuit waits for nobody.
+#[derive(Debug)]
 pub struct CircuitBreaker<S> {
     inner: S,
     breaker: Arc<Breaker>,
+    lane: usize,
 }
 
 impl<S> CircuitBreaker<S> {
-    pub(crate) const fn new(inner: S, breaker: Arc<Breaker>) -> Self {
-        Self { inner, breaker }
+    pub(crate) fn new(inner: S, breaker: Arc<Breaker>) -> Self {
+        let lane = breaker.next_lane();
+        Self { inner, breaker, lane }
     }
 
     /// The service beneath.
@@ -43,6 +45,12 @@ impl<S> CircuitBreaker<S> {
     }
 }
 
+impl<S: Clone> Clone for CircuitBreaker<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.breaker))
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for CircuitBreaker<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -53,14 +61,32 @@ where
     type Error = Error;
     type Future = ResponseFuture<S, B>;
 
+    #[inline]
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.breaker.admit(request.extensions()) {
+        if let Some(key) = &self.breaker.common.policy.key {
+            return keyed(self, key, request);
+        }
+        match self.breaker.admit(self.lane, request.extensions(), None) {
             Ok(permit) => ResponseFuture::admitted(self.inner.clone(), request, permit),
             Err(error) => ResponseFuture::refused(error),
         }
+    }
+}
+
+/// A call whose circuit the user's own key names.
+fn keyed<S, B>(breaker: &CircuitBreaker<S>, key: &KeyOf, request: Request<B>) -> ResponseFuture<S, B>
+where
+    S: Service<Request<B>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    let (head, body) = request.into_parts();
+    match breaker.breaker.admit(breaker.lane, &head.extensions, Some(key(&head))) {
+        Ok(permit) => ResponseFuture::admitted(breaker.inner.clone(), Request::from_parts(head, body), permit),
+        Err(error) => ResponseFuture::refused(error),
     }
 }

@@ -1,31 +1,19 @@
 //! How many failures there were lately.
 
-use std::time::Duration;
+use crate::span::BUCKETS;
 
-use tokio::time::Instant;
-
-const BUCKETS: u64 = 12;
-
-/// A ring of twelve buckets with exact counts, which slides by one bucket at a time: it covers the present, still growing
-/// bucket and the eleven before it, so between 11/12 and the whole of its length.
-#[derive(Debug)]
+/// A ring of buckets with exact counts, for those who hold the circuit's lock.
+#[derive(Debug, Default)]
 pub(crate) struct Window {
-    began: Instant,
-    bucket: Duration,
     counts: [u32; BUCKETS as usize],
-    /// The newest bucket's number since `began`.
+    /// The newest bucket's number.
     newest: u64,
 }
 
 impl Window {
-    pub(crate) fn new(length: Duration, now: Instant) -> Self {
-        let bucket = (length / BUCKETS as u32).max(Duration::from_nanos(1));
-        Self { began: now, bucket, counts: [0; BUCKETS as usize], newest: 0 }
-    }
-
-    /// Counts one failure at `now` and says how many the window holds.
-    pub(crate) fn record(&mut self, now: Instant) -> u32 {
-        self.slide(now);
+    /// Counts one in the bucket `number` and says how many the window holds.
+    pub(crate) fn record(&mut self, number: u64) -> u32 {
+        self.slide(number);
         let newest = self.newest;
         if let Some(count) = self.bucket_mut(newest) {
             *count = count.saturating_add(1);
@@ -33,17 +21,22 @@ impl Window {
         self.counts.iter().fold(0, |sum, count| count.saturating_add(sum))
     }
 
+    /// How many it holds when the newest bucket is `number`.
+    pub(crate) fn sum(&mut self, number: u64) -> u32 {
+        self.slide(number);
+        self.counts.iter().fold(0, |sum, count| count.saturating_add(sum))
+    }
+
     pub(crate) fn clear(&mut self) {
         self.counts = [0; BUCKETS as usize];
     }
 
-    /// Empties the buckets that the clock has passed. A `now` that is behind, of a thread that was delayed, belongs to the
-    /// newest bucket.
-    fn slide(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(self.began).as_nanos() / self.bucket.as_nanos().max(1);
-        let newest = u64::try_from(since).unwrap_or(u64::MAX).max(self.newest);
-        for passed in (self.newest + 1..=newest).take(BUCKETS as usize) {
-            if let Some(count) = self.bucket_mut(passed) {
+    /// Empties the buckets that the clock has passed. A number that is behind, of a thread that was delayed, is taken for the
+    /// newest one.
+    fn slide(&mut self, number: u64) {
+        let newest = number.max(self.newest);
+        for passed in (self.newest..newest).take(BUCKETS as usize) {
+            if let Some(count) = self.bucket_mut(passed + 1) {
                 *count = 0;
             }
         }
@@ -61,39 +54,38 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
-
     proptest! {
         #[test]
-        fn it_counts_what_a_list_of_all_failures_counts(waits in prop::collection::vec(0..20_000_u64, 1..200)) {
-            let start = Instant::now();
-            let mut window = Window::new(MINUTE, start);
-            let (mut at, mut all) = (0, Vec::new());
-            for wait in waits {
-                at += wait;
-                let bucket = at / 5000;
+        fn it_counts_what_a_list_of_all_failures_counts(steps in prop::collection::vec(0..20_u64, 1..200)) {
+            let mut window = Window::default();
+            let (mut bucket, mut all) = (0, Vec::new());
+            for step in steps {
+                bucket += step;
                 all.push(bucket);
                 let lately = all.iter().filter(|b| **b + 12 > bucket).count();
-                prop_assert_eq!(window.record(start + Duration::from_millis(at)) as usize, lately);
+                prop_assert_eq!(window.record(bucket) as usize, lately);
+                let later = all.iter().filter(|b| **b + 12 > bucket + 1).count();
+                bucket += 1;
+                prop_assert_eq!(window.sum(bucket) as usize, later);
             }
         }
     }
 
     #[test]
     fn a_thread_that_was_delayed_counts_into_the_newest_bucket_and_wipes_nothing() {
-        let start = Instant::now();
-        let mut window = Window::new(MINUTE, start);
-        assert_eq!(window.record(start + MINUTE * 10), 1);
-        assert_eq!(window.record(start), 2);
+        let mut window = Window::default();
+        assert_eq!(window.record(120), 1);
+        assert_eq!(window.record(0), 2);
+        assert_eq!(window.sum(131), 2);
+        assert_eq!(window.sum(132), 0);
     }
 
     #[test]
-    fn the_bounds_of_time_do_no_harm() {
-        let start = Instant::now();
-        for length in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(86_400 * 365)] {
-            let mut window = Window::new(length, start);
-            assert_eq!(window.record(start), 1);
-            assert!(window.record(start + Duration::from_secs(86_400 * 3650)) <= 2);
-        }
+    fn the_last_number_does_no_harm() {
+        let mut window = Window::default();
+        assert_eq!(window.record(u64::MAX), 1);
+        assert_eq!(window.record(u64::MAX), 2);
+        window.clear();
+        assert_eq!(window.sum(u64::MAX), 0);
     }
 }

@@ -6,19 +6,23 @@ pub(crate) enum State {
     Closed,
     Open,
     HalfOpen,
+    /// Closed again, and not yet letting everything through.
+    Ramping,
+    ForcedOpen,
+    ForcedClosed,
 }
 
 /// A circuit's state at one moment, small enough to be read and changed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) state: State,
-    /// Counts the changes of `state`, modulo 2^30; a permit of another generation changes nothing.
+    /// Counts the changes of `state`, modulo 2^29; a permit of another generation changes nothing.
     pub(crate) generation: u32,
     /// How many failures there have been since the last success.
     pub(crate) run: u32,
 }
 
-const GENERATIONS: u32 = (1 << 30) - 1;
+const GENERATIONS: u32 = (1 << 29) - 1;
 
 impl Word {
     pub(crate) const CLOSED: Self = Self { state: State::Closed, generation: 0, run: 0 };
@@ -28,18 +32,28 @@ impl Word {
         Self { state, generation: self.generation.wrapping_add(1) & GENERATIONS, run: 0 }
     }
 
-    pub(crate) const fn pack(self) -> u64 {
-        (self.generation as u64) << 34 | (self.state as u64) << 32 | self.run as u64
+    /// Whether outcomes of this generation's requests can open the circuit.
+    pub(crate) const fn counts(self) -> bool {
+        matches!(self.state, State::Closed | State::Ramping)
     }
 
+    #[inline]
+    pub(crate) const fn pack(self) -> u64 {
+        (self.generation as u64) << 35 | (self.state as u64) << 32 | self.run as u64
+    }
+
+    #[inline]
     pub(crate) const fn unpack(bits: u64) -> Self {
-        let state = match bits >> 32 & 3 {
+        let state = match bits >> 32 & 7 {
             0 => State::Closed,
             1 => State::Open,
-            _ => State::HalfOpen,
+            2 => State::HalfOpen,
+            3 => State::Ramping,
+            4 => State::ForcedOpen,
+            _ => State::ForcedClosed,
         };
         // Truncation is the point: the run is the low half.
-        Self { state, generation: (bits >> 34) as u32, run: bits as u32 }
+        Self { state, generation: (bits >> 35) as u32, run: bits as u32 }
     }
 }
 
@@ -51,9 +65,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(generation in 0..=GENERATIONS, run: u32, state in 0..3_u8) {
-            let state = [State::Closed, State::Open, State::HalfOpen][usize::from(state)];
-            let word = Word { state, generation, run };
+        fn what_is_packed_is_unpacked(generation in 0..=GENERATIONS, run: u32, state in 0..6_u8) {
+            let states =
+                [State::Closed, State::Open, State::HalfOpen, State::Ramping, State::ForcedOpen, State::ForcedClosed];
+            let word = Word { state: states[usize::from(state)], generation, run };
             prop_assert_eq!(Word::unpack(word.pack()), word);
         }
     }

@@ -8,6 +8,7 @@ use std::{task::Poll, time::Duration};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitState};
 use towline_core::FailureKind;
@@ -88,6 +89,18 @@ async fn nothing_is_polled_that_was_not_woken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_readiness_is_woken_though_it_was_first_asked_for_by_nobody() {
+    let (_, _, upstream, report) = probed(1);
+    let (probe, _) = Probe::with_limit(upstream.clone(), 1);
+    let mut service = layer().layer(Slow { inner: probe, takes: SECOND, ready_at: None });
+    let (future, polls) = counted(service.call(request()));
+    assert_eq!(future.await.unwrap().status(), 200);
+    assert_eq!(polls.get(), 2, "to begin, and when it was ready");
+    assert_eq!(upstream.sent(), 1);
+    report.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_readiness_that_fails_is_a_failure_and_the_next_clone_is_asked_afresh() {
     let (layer, mut service, _, report) = probed(4);
     report.fail_readiness(5);
@@ -100,14 +113,14 @@ async fn a_readiness_that_fails_is_a_failure_and_the_next_clone_is_asked_afresh(
 
 #[tokio::test(start_paused = true)]
 async fn dropped_at_any_await_a_probe_gives_its_place_back() {
-    // A service that takes its time at every step: two waits for readiness, three for the head, three for the body.
+    // A service that takes its time at every step: two seconds for readiness, three for the head, three for the body.
     const STEPS: u32 = 8;
     for dropped_after in 0..=STEPS {
         let (layer, upstream) = (layer(), Upstream::new(Answer::Status(503)));
         let service = layer.layer(upstream.clone());
         support::half_open(&layer, &service, &upstream).await;
         let (probe, report) = Probe::with_limit(service_fn(slowly), 1);
-        let mut slow = layer.layer(Slow { inner: probe, waits: 2 });
+        let mut slow = layer.layer(Slow { inner: probe, takes: SECOND * 2, ready_at: None });
         let exchange = async {
             let response = slow.call(request()).await.unwrap();
             response.into_body().collect().await.unwrap();
@@ -136,11 +149,12 @@ async fn slowly(_: Request<Full<bytes::Bytes>>) -> Result<Response<ScriptedBody>
     Ok(Response::new(body.with_length(2)))
 }
 
-/// Becomes ready after a number of seconds.
+/// Becomes ready some time after it was first asked, however often it is asked.
 #[derive(Clone)]
 struct Slow<S> {
     inner: S,
-    waits: u32,
+    takes: Duration,
+    ready_at: Option<Instant>,
 }
 
 impl<S: Service<Request<Full<bytes::Bytes>>>> Service<Request<Full<bytes::Bytes>>> for Slow<S> {
@@ -149,13 +163,13 @@ impl<S: Service<Request<Full<bytes::Bytes>>>> Service<Request<Full<bytes::Bytes>
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), S::Error>> {
-        if self.waits == 0 {
+        let ready_at = *self.ready_at.get_or_insert_with(|| Instant::now() + self.takes);
+        if ready_at <= Instant::now() {
             return self.inner.poll_ready(cx);
         }
-        self.waits -= 1;
         let waker = cx.waker().clone();
         tokio::spawn(async move {
-            tokio::time::sleep(SECOND).await;
+            tokio::time::sleep_until(ready_at).await;
             waker.wake();
         });
         Poll::Pending

@@ -1,0 +1,175 @@
+//! One circuit, with whose it is and who is told of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use towline_core::{Event, Target};
+
+use crate::{
+    CircuitState, CircuitStatus, Transition, Verdict,
+    circuit::{Change, Circuit, Ticket},
+    policy::Policy,
+    rules::{ALL, RAMP_BEGINS},
+    transitions::Feed,
+};
+
+/// What all circuits of a layer have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    pub(crate) policy: Policy,
+    pub(crate) feed: Feed,
+    /// Whether circuits only watch.
+    pub(crate) metrics_only: AtomicBool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Line {
+    circuit: Circuit,
+    key: Option<Arc<str>>,
+    target: Option<Target>,
+    common: Arc<Common>,
+}
+
+/// A circuit as those see it who count its successes in one lane. Each lane is behind an `Arc` of its own and on a cache line
+/// of its own, so that threads which share a circuit do not share its reference count.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Lane {
+    line: Arc<Line>,
+    at: usize,
+}
+
+/// Where a request belongs until its outcome is known.
+#[derive(Clone, Debug)]
+pub(crate) enum Seat {
+    Lane(Arc<Lane>),
+    /// A circuit with a single lane, for there may be a million of them.
+    Keyed(Arc<Line>),
+}
+
+impl Line {
+    pub(crate) fn new(common: &Arc<Common>, lanes: usize, key: Option<Arc<str>>, target: Option<Target>, now: Instant) -> Self {
+        Self { circuit: Circuit::new(&common.policy.rules, lanes, now), key, target, common: Arc::clone(common) }
+    }
+
+    /// Lets a request in without a clock, a lock or a word to anybody, if the circuit is closed.
+    #[inline]
+    pub(crate) fn pass(&self) -> Option<Ticket> {
+        self.circuit.pass()
+    }
+
+    /// Lets a request in, or refuses it. While circuits only watch, nothing is refused: it goes without a ticket.
+    pub(crate) fn admit(&self, now: Instant) -> Result<Option<Ticket>, Duration> {
+        match self.circuit.admit(&self.common.policy.rules, now) {
+            Ok((ticket, change)) => {
+                self.tell(change);
+                Ok(Some(ticket))
+            }
+            Err(_) if self.common.metrics_only.load(Ordering::Relaxed) => Ok(None),
+            Err(retry_after) => {
+                self.common.policy.observer.tell(&Event::CircuitRejected { target: self.target.as_ref(), retry_after });
+                Err(retry_after)
+            }
+        }
+    }
+
+    pub(crate) fn force(&self, open: bool, now: Instant) {
+        self.tell(self.circuit.force(&self.common.policy.rules, open, now));
+    }
+
+    pub(crate) fn reset(&self, now: Instant) {
+        self.tell(self.circuit.reset(&self.common.policy.rules, now));
+    }
+
+    pub(crate) fn state(&self, now: Instant) -> CircuitState {
+        self.circuit.state(&self.common.policy.rules, now)
+    }
+
+    pub(crate) fn status(&self, now: Instant) -> CircuitStatus {
+        self.circuit.status(&self.common.policy.rules, now)
+    }
+
+    /// Outside the circuit's lock.
+    #[inline]
+    fn tell(&self, change: Option<Change>) {
+        if let Some(change) = change {
+            self.tell_of(change);
+        }
+    }
+
+    #[cold]
+    fn tell_of(&self, change: Change) {
+        let state = match change {
+            Change::Opened { retry_after } => CircuitState::Open { retry_after },
+            Change::HalfOpened => CircuitState::HalfOpen,
+            Change::Closed | Change::Ramped => CircuitState::Closed,
+            Change::Ramping => CircuitState::Ramping { percent: (RAMP_BEGINS / (ALL / 100)) as u8 },
+            Change::ForcedOpen { .. } => CircuitState::ForcedOpen,
+            Change::ForcedClosed => CircuitState::ForcedClosed,
+        };
+        self.common.feed.tell(|| Transition { key: self.key.clone(), state });
+        let target = self.target.as_ref();
+        let event = match change {
+            Change::Opened { retry_after } | Change::ForcedOpen { retry_after } => Event::CircuitOpened { target, retry_after },
+            Change::HalfOpened => Event::CircuitHalfOpened { target },
+            Change::Closed | Change::Ramping | Change::ForcedClosed => Event::CircuitClosed { target },
+            Change::Ramped => return,
+        };
+        self.common.policy.observer.tell(&event);
+    }
+}
+
+impl Lane {
+    pub(crate) const fn new(line: Arc<Line>, at: usize) -> Self {
+        Self { line, at }
+    }
+
+    #[inline]
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+}
+
+impl Seat {
+    #[inline]
+    pub(crate) fn line(&self) -> &Line {
+        match self {
+            Self::Lane(lane) => &lane.line,
+            Self::Keyed(line) => line,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.line().common.policy
+    }
+
+    /// An outcome.
+    #[inline]
+    pub(crate) fn settle(&self, ticket: Ticket, verdict: Verdict, hint: Option<Duration>) {
+        let line = self.line();
+        let change = line.circuit.settle(&line.common.policy.rules, (ticket, self.lane()), verdict, hint, Instant::now);
+        line.tell(change);
+    }
+
+    /// First content of a request that is no probe.
+    pub(crate) fn content(&self, ticket: Ticket, slow: bool, now: Instant) {
+        let line = self.line();
+        let change = line.circuit.content(&line.common.policy.rules, (ticket, self.lane()), slow, now);
+        line.tell(change);
+    }
+
+    #[inline]
+    fn lane(&self) -> usize {
+        match self {
+            Self::Lane(lane) => lane.at,
+            Self::Keyed(_) => 0,
+        }
+    }
+}
