@@ -56,6 +56,8 @@ pin_project! {
 enum Brought<R> {
     Answer(Answer<R>),
     Waited(usize),
+    /// The service beneath, which is the same for all targets, will never be ready.
+    Broken(Error),
 }
 
 impl<S, B, R> ResponseFuture<S, B, R>
@@ -91,6 +93,7 @@ where
             let step = match self.as_mut().poll_state(cx) {
                 Poll::Ready(Brought::Answer(answer)) => self.as_mut().project().progress.judge(answer),
                 Poll::Ready(Brought::Waited(at)) => self.as_mut().project().progress.resume(at),
+                Poll::Ready(Brought::Broken(error)) => self.as_mut().project().progress.broken(error),
                 Poll::Pending => {
                     ready!(self.as_mut().poll_share(cx));
                     let mut this = self.as_mut().project();
@@ -123,7 +126,7 @@ where
             let future = match this.state.as_mut().project() {
                 StateProj::Ready { request } => {
                     if let Err(error) = ready!(this.inner.poll_ready(cx)) {
-                        return Poll::Ready(Brought::Answer(Err(Error::from(error.into()))));
+                        return Poll::Ready(Brought::Broken(Error::from(error.into())));
                     }
                     let Some(request) = request.take() else { return Poll::Pending };
                     this.inner.call(request)

@@ -74,6 +74,11 @@
 //! (`Target::with_keys`), a token that expires ([`Tokens`]) or a signature (`Target::with_authorizer`) must be chosen for each attempt, retries
 //! included: that does [`AuthorizeLayer`], which stands next to the transport.
 //!
+//! # When all have failed
+//!
+//! The caller gets the failure, loudly. [`DegradeLayer`] above gives a substitute instead: a good answer from its cache, what the user's queue
+//! says, or one that was designed beforehand.
+//!
 //! # How a request is made anew
 //!
 //! - **URI**: the base's path, then the request's. Where the base ends with what the request's path begins with (`/v1` and `/v1/messages`), it
@@ -88,7 +93,8 @@
 //! # Errors
 //!
 //! [`towline_core::Error`]: what came from beneath, converted and not wrapped; `Timeout(Head)` of a hop that had used up its share; and
-//! `Untranslatable` where no URI can be made of a base and a path. The trail of the [`Call`](towline_core::Call) has each hop that no retry
+//! `Untranslatable` where no URI can be made of a base and a path. A service
+//! beneath that fails to become ready fails for all targets, and ends the call. The trail of the [`Call`](towline_core::Call) has each hop that no retry
 //! layer beneath has written down itself.
 //!
 //! # Cancellation, cost
@@ -110,6 +116,7 @@
 
 mod authorize;
 mod config;
+mod degrade;
 mod future;
 mod layer;
 mod progress;
@@ -119,6 +126,7 @@ mod table;
 mod targets;
 
 pub use authorize::{AuthorizeFuture, AuthorizeLayer, AuthorizeService, KeysExhausted, Tokens};
+pub use degrade::{Cache, Degrade, DegradeBody, DegradeFuture, DegradeLayer, Degraded, Handover, Queue};
 pub use future::ResponseFuture;
 pub use layer::FallbackLayer;
 pub use service::Fallback;

@@ -143,6 +143,12 @@ where
         }
     }
 
+    /// The answer of a call whose service beneath will never be ready: it must not be asked again, for whatever target.
+    pub(crate) fn broken(&mut self, error: Error) -> Step<B, R> {
+        let answer = self.best.take().map_or(Err(error), |(_, kept)| kept);
+        Step::Answer(self.finish(answer))
+    }
+
     /// The request of the next hop, if there is one.
     fn hop(
         &mut self,

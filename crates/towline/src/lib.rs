@@ -36,7 +36,10 @@ pub use towline_core::{
     StreamHandle, Target, Unsigned, Usage, body, for_body,
 };
 #[cfg(feature = "fallback")]
-pub use towline_fallback::{AuthorizeLayer, AuthorizeService, Fallback, FallbackLayer, KeysExhausted, Tokens};
+pub use towline_fallback::{
+    AuthorizeLayer, AuthorizeService, Cache, Degrade, DegradeBody, DegradeLayer, Degraded, Fallback, FallbackLayer, Handover,
+    KeysExhausted, Queue, Tokens,
+};
 #[cfg(feature = "rate-limit")]
 pub use towline_rate_limit::{RateLimit, RateLimitHandle, RateLimitLayer};
 #[cfg(feature = "reqwest")]

@@ -1,0 +1,71 @@
+//! The service.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+use towline_core::{BoxError, Error, body::TryClone};
+
+use super::{asked::Asked, body::DegradeBody, future::DegradeFuture, layer::Config};
+
+/// The service that [`DegradeLayer`](crate::DegradeLayer) makes.
+#[derive(Clone)]
+pub struct Degrade<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> Degrade<S> {
+    pub(super) const fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+
+    /// The service within.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service within.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service within.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Degrade<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body + TryClone,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<DegradeBody<R>>;
+    type Error = Error;
+    type Future = DegradeFuture<S, B, R>;
+
+    /// Always ready: the inner service is readied within the call, and a service that cannot become ready is a failure like others.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let asked = (!self.config.is_empty()).then(|| Box::new(Asked::new(&self.config, &request)));
+        DegradeFuture::new(self.inner.clone(), asked, request)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Degrade<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Degrade").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
