@@ -45,7 +45,7 @@ pub(crate) fn prose(text: &str) -> Option<Duration> {
             }
         }
     }
-    found.map(|(_, wait)| wait).or_else(|| quoted(text))
+    found.map(|(_, wait)| wait).or_else(|| later(text)).or_else(|| quoted(text))
 }
 
 /// `'estimated_time': 20.0`, as a proxy quotes it in no valid JSON.
@@ -56,7 +56,7 @@ fn quoted(text: &str) -> Option<Duration> {
     })
 }
 
-/// `7m12s`, `1 seconds`, `20 min`, or a bare number of seconds.
+/// `7m12s`, `1 seconds`, `20 min`, `2 hours and 5 minutes`; a bare number is none.
 fn spoken(text: &str) -> Option<Duration> {
     let text = text.trim_start_matches("about ").trim_start_matches("at least ").trim_start_matches('~');
     if let Some(wait) = clock(text) {
@@ -67,17 +67,45 @@ fn spoken(text: &str) -> Option<Duration> {
     {
         return Some(wait);
     }
+    let (mut total, mut rest) = measured(text)?;
+    while let Some((part, after)) = measured(rest.trim_start_matches([' ', ',']).trim_start_matches("and ")) {
+        total = total.checked_add(part)?;
+        rest = after;
+    }
+    Some(total)
+}
+
+/// A number with a unit in words, and what follows it.
+fn measured(text: &str) -> Option<(Duration, &str)> {
     let (digits, rest) = number(text)?;
-    let unit: String = rest.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
-    let scale = match unit.as_str() {
-        "ms" | "millisecond" | "milliseconds" => return Some(decimal_seconds(digits)? / 1000),
+    let rest = rest.trim_start();
+    let (unit, rest) = rest.split_at_checked(rest.bytes().take_while(u8::is_ascii_alphabetic).count())?;
+    let scale = match unit {
+        "ms" | "millisecond" | "milliseconds" => return Some((decimal_seconds(digits)? / 1000, rest)),
         "s" | "sec" | "secs" | "second" | "seconds" => 1,
         "m" | "min" | "mins" | "minute" | "minutes" => 60,
         "h" | "hr" | "hrs" | "hour" | "hours" => 3600,
         "d" | "day" | "days" => 86_400,
         _ => return None,
     };
-    decimal_seconds(digits)?.checked_mul(scale)
+    Some((decimal_seconds(digits)?.checked_mul(scale)?, rest))
+}
+
+/// "30 \u{79d2}\u{540e}": so many seconds or minutes later, in Chinese or Japanese.
+fn later(text: &str) -> Option<Duration> {
+    const LATER: [(&str, u32); 6] = [
+        ("\u{79d2}\u{540e}", 1),
+        ("\u{79d2}\u{5f8c}", 1),
+        ("\u{79d2}\u{949f}\u{540e}", 1),
+        ("\u{5206}\u{949f}\u{540e}", 60),
+        ("\u{5206}\u{5f8c}", 60),
+        ("\u{5c0f}\u{65f6}\u{540e}", 3600),
+    ];
+    LATER.iter().find_map(|(word, scale)| {
+        let before = text.get(..text.find(word)?)?.trim_end();
+        let digits = before.bytes().rev().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        decimal_seconds(before.get(before.len() - digits..)?)?.checked_mul(*scale)
+    })
 }
 
 /// `01:23:45` or, with days, `5.03:23:11`, as API Management writes it.
@@ -170,6 +198,12 @@ mod tests {
         assert_eq!(secs("quota will be replenished in 01:02:03."), Some(3723.0));
         assert_eq!(secs("quota will be replenished in 2.01:02:03."), Some(176_523.0));
         assert_eq!(secs("your limit resets in ~9s."), Some(9.0));
+        assert_eq!(secs("please wait 541 hours 28 minutes before"), Some(1_949_280.0));
+        assert_eq!(secs("try again in 1 minute and 30 seconds."), Some(90.0));
+        assert_eq!(secs("resets in 6hr 29min."), Some(23_340.0));
+        assert_eq!(secs("retry in 5 minutes, 3 times"), Some(300.0));
+        assert_eq!(secs("\u{8bf7} 30 \u{79d2}\u{540e}\u{91cd}\u{8bd5}"), Some(30.0));
+        assert_eq!(secs("\u{8bf7}\u{5728}2\u{5206}\u{949f}\u{540e}\u{518d}\u{8bd5}"), Some(120.0));
         assert_eq!(secs("throttled. expected available in 1 second."), Some(1.0));
     }
 

@@ -77,7 +77,8 @@ pub(crate) fn conclude(report: &Report, head: Option<(&HeaderMap, SystemTime)>) 
     failure
 }
 
-/// Codes before the status before words, with the numbers ahead of all: they alone prove that a request never fits.
+/// Codes before the status before words, with the numbers ahead of all: they alone prove that a request never fits. A code that
+/// no table knows is read as words at last.
 fn decide(report: &Report, headers: Option<&HeaderMap>) -> Verdict {
     let rules = |from, to| judge(&rules::ALL, from..=to, report);
     never_fits(report, headers)
@@ -85,6 +86,7 @@ fn decide(report: &Report, headers: Option<&HeaderMap>) -> Verdict {
         .or_else(|| rules(Weight::CodeAndWords, Weight::Words))
         .or_else(|| rules::plain(report.status, report.envelope))
         .or_else(|| rules(Weight::Class, Weight::Class))
+        .or_else(|| judge(&rules::ALL, Weight::Words..=Weight::Words, &report.spoken()))
         .or_else(|| rules::by_status(report.status))
         .or_else(|| rules(Weight::Vague, Weight::Vague))
         .unwrap_or(UNKNOWN)

@@ -91,6 +91,13 @@ impl Report {
         self
     }
 
+    /// The codes as words, for what no table knows: `monthly_quota_reached`. Nothing else is in it.
+    pub(crate) fn spoken(&self) -> Self {
+        let named = |code: &&String| code.contains('_') && !code.starts_with("invalid_");
+        let text = self.codes.iter().filter(named).map(|code| code.replace('_', " ")).collect::<Vec<_>>().join("\n");
+        Self { status: self.status, text, ..Self::default() }
+    }
+
     fn settle(mut self, status: u16) -> Self {
         self.status = if (400..600).contains(&status) { status } else { self.told.unwrap_or(0) };
         self
@@ -168,9 +175,18 @@ impl Report {
                 ("quotaId" | "quota_limit", Value::String(id)) => self.quota_id(id),
                 ("quotaValue" | "quota_limit_value", Value::String(n)) => self.quota.zero |= n == "0",
                 ("content_filter_result" | "content_filter_results", _) => self.code("content_filter"),
-                ("retry_after" | "retry-after" | "retry_after_seconds" | "resets_in_seconds" | "estimated_time", value) => {
-                    self.wait = self.wait.or_else(|| seconds(value));
-                }
+                (
+                    "retry_after"
+                    | "retry-after"
+                    | "retryAfter"
+                    | "retry_after_seconds"
+                    | "retryAfterSeconds"
+                    | "retry_after_s"
+                    | "resets_in_seconds"
+                    | "estimated_time",
+                    value,
+                ) => self.wait = self.wait.or_else(|| seconds(value)),
+                ("retry_after_ms" | "retryAfterMs", value) => self.wait = self.wait.or_else(|| Some(seconds(value)? / 1000)),
                 ("base_resp", Value::Object(base)) => {
                     // MiniMax' numbers are others' too, with other meanings.
                     if let Some(code) = base.get("status_code").and_then(Value::as_i64) {

@@ -104,6 +104,15 @@ fn a_status_alone_has_a_meaning() {
 }
 
 #[test]
+fn a_code_that_no_table_knows_is_read_as_words() {
+    let code =
+        |status, code: &str| said(&failure(status, &[], &json!({ "error": { "code": code, "message": "No." } }).to_string()));
+    assert_eq!(code(429, "team_monthly_quota_reached"), "quota_exhausted credential never");
+    assert_eq!(code(422, "context_length_overflow"), "context_length model never");
+    assert_eq!(code(400, "some_other_thing"), "invalid_request request never");
+}
+
+#[test]
 fn numbers_prove_that_a_request_never_fits() {
     let tokens =
         |text: &str| said(&failure(429, &[], &json!({"error": {"message": text, "code": "rate_limit_exceeded"}}).to_string()));

@@ -188,7 +188,7 @@ fn an_error_is_found_wherever_a_stream_has_it() {
         Some(FailureKind::RateLimited),
         "a status in a comment"
     );
-    assert_eq!(verdict("event: error\ndata: upstream failed\n\n"), Some(FailureKind::Unknown), "prose");
+    assert_eq!(verdict("event: error\ndata: upstream failed\n\n"), Some(FailureKind::ServerError), "prose");
     assert_eq!(verdict("data: {\"error\":{\"code\":503}}\n"), Some(FailureKind::Overloaded), "unterminated");
     assert_eq!(
         verdict(&format!("{text}{{\n  \"error\": {{\n    \"code\": 429\n  }}\n}}")),
