@@ -5,15 +5,7 @@
 /// It looks for names and values that failures carry, between quotes as JSON has them. In a model's own text they stand
 /// between escaped quotes and are not found. A name whose value is `null`, an empty string or an empty list is no sign.
 pub(crate) fn is_suspicious(data: &[u8]) -> bool {
-    let (blocks, rest) = data.as_chunks::<BLOCK>();
-    let mut at = 0;
-    for block in blocks {
-        if has_quote(block) && has_sign(block, data.get(at..).unwrap_or_default()) {
-            return true;
-        }
-        at += BLOCK;
-    }
-    has_sign(rest, rest)
+    memchr::memchr_iter(b'"', data).any(|at| data.get(at + 1..).is_some_and(is_sign))
 }
 
 /// Whether a first frame holds too little to tell anything: some servers send blanks while they work, others their first bytes alone.
@@ -23,22 +15,6 @@ pub(crate) fn is_too_little(data: &[u8]) -> bool {
 
 /// As many bytes as the shortest sign needs with what stands before it: `[{"error":{`.
 const ENOUGH: usize = 11;
-
-/// As many bytes as are looked at together.
-const BLOCK: usize = 32;
-
-/// Text without quotes is the most of an answer. Written so that the compiler compares a block at once.
-fn has_quote(block: &[u8; BLOCK]) -> bool {
-    block.iter().fold(0, |found, byte| found | u8::from(*byte == b'"')) != 0
-}
-
-/// Whether a sign stands after one of the quotes in `block`, with which `data` begins.
-fn has_sign(block: &[u8], data: &[u8]) -> bool {
-    let may_begin = |byte: &u8| matches!(byte, b'b' | b'c' | b'e' | b'f' | b'g' | b'm' | b'r');
-    let pairs = block.iter().zip(data.get(1..).unwrap_or_default());
-    let mut after = pairs.enumerate().filter(|(_, (byte, next))| **byte == b'"' && may_begin(next));
-    after.any(|(at, _)| data.get(at + 1..).is_some_and(is_sign))
-}
 
 /// Whether a piece of a stream is one of an LLM's answer, as far as its first words tell.
 pub(crate) fn is_answer(data: &[u8]) -> bool {
