@@ -113,6 +113,38 @@ fn the_stream_whose_first_event_is_an_error_is_asked_for_again_and_comes_whole()
 }
 
 #[test]
+fn the_chain_takes_the_second_key_then_the_second_provider_and_tells_the_trail() {
+    assert_tells(
+        &run("fallback-chain"),
+        &[
+            "200 OK by primary after 2 attempts: Hello from the primary.",
+            "- primary: rate_limit 429",
+            "- primary: ok 200",
+            "200 OK by second after 3 attempts: Hello from the second.",
+            "moved on because of: overloaded",
+            "- second: ok 200",
+            "503 Service Unavailable by primary after 4 attempts",
+            "- second: server_error 500",
+        ],
+    );
+}
+
+#[test]
+fn what_nobody_can_answer_is_answered_as_it_was_designed() {
+    assert_tells(
+        &run("degrade"),
+        &[
+            "200 OK (no substitute): {\"content\":[{\"type\":\"text\",\"text\":\"Because layers stack.\"}]}",
+            "200 OK (stale): {\"content\":[{\"type\":\"text\",\"text\":\"Because layers stack.\"}]}",
+            "200 OK (static)",
+            "I cannot think at the moment.",
+            "202 Accepted (queued): {\"ticket\":",
+            "503 Service Unavailable (no substitute)",
+        ],
+    );
+}
+
+#[test]
 fn classify_tells_failures_and_limits_a_line_each() {
     let failures = concat!(
         r#"{"id":"q","status":429,"headers":{},"body":"{\"error\":{\"code\":\"insufficient_quota\"}}"}"#,
