@@ -11,7 +11,7 @@ pub(crate) fn is_suspicious(data: &[u8]) -> bool {
         let mut quotes = quotes(u64::from_le_bytes(*word));
         while quotes != 0 {
             let after = at + quotes.trailing_zeros() as usize / 8 + 1;
-            if data.get(after..).is_some_and(is_sign) {
+            if data.get(after).is_some_and(may_begin) && data.get(after..).is_some_and(is_sign) {
                 return true;
             }
             quotes &= quotes - 1;
@@ -42,6 +42,11 @@ const ENOUGH: usize = 11;
 pub(crate) fn is_answer(data: &[u8]) -> bool {
     let signs: [&[u8]; 5] = [b"\"choices\"", b"\"message_start\"", b"\"response.created\"", b"\"candidates\"", b"messageStart"];
     (0..data.len()).filter_map(|at| data.get(at..)).any(|rest| signs.iter().any(|sign| rest.starts_with(sign)))
+}
+
+/// Whether a sign of failure may begin so. After most quotes stands a colon, a comma or another letter.
+const fn may_begin(byte: &u8) -> bool {
+    matches!(byte, b'b' | b'c' | b'e' | b'f' | b'g' | b'm' | b'r')
 }
 
 /// Whether what stands after a quote is a sign of failure.
