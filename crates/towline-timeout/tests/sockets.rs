@@ -74,6 +74,8 @@ async fn a_provider_that_sends_only_pings_after_its_first_content_sees_the_call_
         assert!(!reading.is_finished());
     }
     clock.advance(secs(11)).await;
+    clock.settle(20).await;
+    assert!(reading.is_finished());
     assert_eq!(reading.await.unwrap().1, Err(FailureKind::Timeout(Phase::ContentIdle)));
     provider.cancelled(1).await;
 }

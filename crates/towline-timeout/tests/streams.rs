@@ -251,6 +251,20 @@ async fn a_document_may_come_as_slowly_as_its_total_allows() {
     }
 }
 
+/// `ClassifyLayer` makes a handle for it as well, if it reads usage, and tells of no content by it.
+#[tokio::test(start_paused = true)]
+async fn a_document_that_answers_a_request_for_a_stream_is_not_cut_for_want_of_content() {
+    let body =
+        ["\"text\":", "1", "}"].into_iter().fold(ScriptedBody::new().data("{"), |body, piece| body.wait(secs(50)).data(piece));
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+    let mut response = Some(response);
+    let provider = service_fn(move |_: Request| ready(Ok::<_, BoxError>(response.take().unwrap())));
+    let layer = TimeoutLayer::new().first_content(secs(60)).unwrap().content_idle(secs(60)).unwrap();
+    let service = layer.layer(ClassifyLayer::new().usage(true).layer(provider));
+    assert_eq!(read(service.oneshot(asked()).await.unwrap().into_body()).await.1, Ok(()));
+}
+
 /// Edge case 30.
 #[tokio::test(start_paused = true)]
 async fn a_document_that_stalls_after_its_head_is_cut() {
