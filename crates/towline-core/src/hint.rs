@@ -9,7 +9,7 @@ use crate::failure::Hint;
 impl Hint {
     /// Reads what response headers tell about time.
     ///
-    /// In this order: `retry-after-ms` and `x-ms-retry-after-ms` where positive; `retry-after` as seconds, fractions allowed,
+    /// In this order: `retry-after-ms` and `x-ms-retry-after-ms` where positive; `retry-after` as seconds, fractions and a trailing `s` allowed,
     /// or as an HTTP-date; `llm_provider-retry-after`, as which a proxy renames it. Of several headers of one name the longest wait counts,
     /// since too early is the costlier mistake. A date is read against the response's own `Date` header where there is one
     /// and against `now` elsewhere, so that a skewed clock does no harm; a date in the past is a wait of zero.
@@ -57,7 +57,8 @@ fn longest(headers: &HeaderMap, name: &str, read: impl Fn(&HeaderValue) -> Optio
 }
 
 fn seconds(value: &HeaderValue) -> Option<Duration> {
-    decimal_seconds(value.to_str().ok()?)
+    let text = value.to_str().ok()?.trim_matches([' ', '\t']);
+    decimal_seconds(text.strip_suffix('s').unwrap_or(text))
 }
 
 fn millis(value: &HeaderValue) -> Option<Duration> {
@@ -100,14 +101,30 @@ mod tests {
         assert_eq!(after("20"), Some(Duration::from_secs(20)));
         assert_eq!(after("1.5"), Some(Duration::from_millis(1500)));
         assert_eq!(after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(after("30s"), Some(Duration::from_secs(30)), "as some proxies write it");
         assert_eq!(after("45.837906927"), Some(Duration::new(45, 837_906_927)));
         assert_eq!(after("0.0000000001"), Some(Duration::from_nanos(1)), "rounded up, never early");
     }
 
     #[test]
     fn garbage_tells_nothing() {
-        for value in ["", "-3", "+3", "NaN", "inf", "1e9", "1.", ".5", "1.2.3", "soon", "99999999999999999999999", "3 4", "0x10"]
-        {
+        for value in [
+            "",
+            "s",
+            "30m",
+            "-3",
+            "+3",
+            "NaN",
+            "inf",
+            "1e9",
+            "1.",
+            ".5",
+            "1.2.3",
+            "soon",
+            "99999999999999999999999",
+            "3 4",
+            "0x10",
+        ] {
             assert_eq!(after(value), None, "{value:?}");
         }
     }

@@ -221,7 +221,7 @@ fn bedrock(map: &Map<String, Value>) -> Option<Verdict> {
 /// An object of no known kind is no answer where one of a known dialect is expected.
 fn shape(map: &Map<String, Value>, dialect: Option<Dialect>) -> Option<Verdict> {
     let known: &[&str] = match dialect? {
-        Dialect::Gemini => &["totalTokens", "embedding", "embeddings", "models", "name", "usageMetadata"],
+        Dialect::Gemini => &["totalTokens", "embedding", "embeddings", "models", "name"],
         Dialect::OpenAiChat => {
             &["data", "object", "id", "message", "text", "result", "results", "response", "output", "embeddings"]
         }

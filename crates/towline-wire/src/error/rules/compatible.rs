@@ -256,6 +256,7 @@ pub(crate) const PROXIES: &[Rule] = &[
     words(&["litellm.timeout"], TIMEOUT),
     words(&["unsupportedparamserror"], FEATURE),
     words(&["litellm.authenticationerror"], AUTH),
+    words(&["llm provider not provided"], NOT_FOUND),
     words(&["invalid model name passed"], NOT_FOUND),
     code("prompt_threat_detected", GUARD),
     code("prompt_flagged_for_moderation", GUARD),
