@@ -10,7 +10,10 @@ use crate::{
     bucket::{Bucket, DAY, MINUTE, Rate},
     cost::{Cost, Estimated, Typical},
     limits::DIMENSIONS,
+    pace::Pace,
 };
+
+mod feedback;
 
 /// How limits are kept.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,14 @@ pub(crate) struct Books {
     under_way: u64,
     typical: Typical,
     line: Line,
+    /// The clock of the buckets.
+    pace: Pace,
+    /// All that was ever charged, in requests and in tokens.
+    requests: u64,
+    sum: Cost,
+    /// The youngest request whose answer told what is left, and the first that was charged after the last stop.
+    heard: Option<u64>,
+    stopped: u64,
 }
 
 /// Who stands in line. While anybody does, nobody passes them by.
@@ -48,6 +59,9 @@ pub(crate) struct Line {
 pub(crate) struct Charge {
     nth: u64,
     cost: Cost,
+    /// All that had been charged by then, itself included.
+    requests: u64,
+    sum: Cost,
     /// Whether the end of the answer changes what is left; until then it is under way.
     pub(crate) awaits_end: bool,
 }
@@ -109,6 +123,11 @@ impl Books {
             under_way: 0,
             typical: Typical::new(),
             line: Line::default(),
+            pace: Pace::new(),
+            requests: 0,
+            sum: Cost::default(),
+            heard: None,
+            stopped: 0,
         };
         books.change(now, terms);
         books
@@ -117,6 +136,7 @@ impl Books {
     /// Other limits from now on. What was charged and not yet made good stays so, dimension by dimension.
     pub(crate) fn change(&mut self, now: Instant, terms: Terms) {
         self.terms = terms;
+        let now = self.pace.at(now);
         let charges = self.charges;
         for (dimension, bucket) in DIMENSIONS.iter().zip(&mut self.buckets) {
             match (terms.rate(*dimension), bucket.as_mut()) {
@@ -156,33 +176,40 @@ impl Books {
 
     fn wait_behind(&mut self, now: Instant, line: Line, cost: Cost) -> Wait {
         let waiting = u64::try_from(line.waiting).unwrap_or(u64::MAX);
+        let shown = self.pace.at(now);
         let time = self.each().map(|(dimension, bucket)| {
             let ahead = if is_of_tokens(dimension) { line.cost.of(dimension) } else { waiting };
-            bucket.wait(now, ahead, cost.of(dimension))
+            bucket.wait(shown, ahead, cost.of(dimension))
         });
         let time = time.max().unwrap_or_default();
+        let time = self.pace.wait(now, time);
         let most = self.terms.limits.get(Dimension::Concurrency);
         Wait { time, for_others: most.is_some_and(|most| self.under_way.saturating_add(waiting) >= most) }
     }
 
     /// Charges a request in all dimensions. Ask first whether it has to wait.
     pub(crate) fn charge(&mut self, now: Instant, cost: Cost) -> Charge {
+        let now = self.pace.at(now);
         self.each().for_each(|(dimension, bucket)| bucket.take(now, cost.of(dimension)));
+        self.requests = self.requests.wrapping_add(1);
+        self.sum = self.sum.plus(cost);
         let nth = self.charges;
         self.charges = self.charges.wrapping_add(1);
         let awaits_end = self.terms.limits.await_the_end();
         self.under_way = self.under_way.saturating_add(awaits_end.into());
-        Charge { nth, cost, awaits_end }
+        Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end }
     }
 
     /// It was never sent: all is as if it had never been charged.
     pub(crate) fn undo(&mut self, now: Instant, charge: &Charge) {
+        let now = self.pace.at(now);
         self.each().for_each(|(dimension, bucket)| bucket.refund(now, charge.nth, charge.cost.of(dimension)));
     }
 
     /// It has cost `cost` instead of what it was charged. What it cost less comes back; what it cost more is owed from
     /// now on.
     pub(crate) fn settle(&mut self, now: Instant, charge: &Charge, cost: Cost) {
+        let now = self.pace.at(now);
         let mut owes = false;
         self.each().filter(|(dimension, _)| is_of_tokens(*dimension)).for_each(|(dimension, bucket)| {
             let (charged, cost) = (charge.cost.of(dimension), cost.of(dimension));
@@ -231,6 +258,7 @@ impl Books {
     /// What is left in a dimension, if it is limited.
     pub(crate) fn left(&mut self, now: Instant, dimension: Dimension) -> Option<u64> {
         let limit = self.terms.limits.get(dimension)?;
+        let now = self.pace.at(now);
         match self.buckets.get_mut(dimension as usize) {
             Some(bucket) => bucket.as_mut().map(|bucket| bucket.available(now)),
             None => Some(limit.saturating_sub(self.under_way)),
@@ -247,3 +275,6 @@ const fn is_of_tokens(dimension: Dimension) -> bool {
     use Dimension as D;
     matches!(dimension, D::Tokens | D::InputTokens | D::OutputTokens | D::TokensPerDay)
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,19 @@ impl Bucket {
         self.rate.whole_tokens(self.rate.capacity.saturating_sub(self.missing))
     }
 
+    /// Believes that no more than `left` tokens are there. What is owed stays owed.
+    pub(crate) fn lower(&mut self, now: Instant, left: u64) {
+        self.fill(now);
+        let missing = self.rate.capacity.saturating_sub(self.rate.units(left));
+        self.raise(self.missing.max(missing));
+    }
+
+    /// Whether every refund gives back all that it should.
+    #[cfg(test)]
+    pub(crate) fn is_exact(&self) -> bool {
+        self.lows.len() < lows::MOST
+    }
+
     /// A charge that leaves so much missing.
     fn raise(&mut self, missing: u128) {
         self.lows.note(self.charges, self.missing);

@@ -1,6 +1,6 @@
 //! Looking at limits from outside.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -36,6 +36,12 @@ impl RateLimitHandle {
     #[must_use]
     pub fn left(&self, target: Option<&str>, dimension: Dimension) -> Option<u64> {
         self.read(target, |books, now| books.left(now, dimension)).flatten()
+    }
+
+    /// How long the gate stays closed after a 429; zero while it is open.
+    #[must_use]
+    pub fn closed_for(&self, target: Option<&str>) -> Duration {
+        self.read(target, |books, now| books.closed_for(now)).unwrap_or_default()
     }
 
     /// The limits that are kept.

@@ -118,6 +118,20 @@
 //! in which the last counts an eighth, 1024 tokens before there was any. A request of which nothing is known is taken for a typical
 //! one. Your own [`Estimate`] may know better.
 //!
+//! # What answers teach
+//!
+//! **A 429** (any failure of the kind `RateLimited`, also one that ends a stream) closes the gate for all who share its limits,
+//! for as long as it says, or for 5 s if it does not say, and for 10 minutes at most. Whoever waits goes on waiting, or is refused
+//! if that would take too long. When the gate opens nothing is left to pass at once, and time passes at seven tenths of its
+//! speed for all rates of these limits, rising steadily to the whole within 60 s; so they come out one by one. Each further 429
+//! takes it down by three tenths again, to a tenth at the least, but one to a request that was sent before the last stop does
+//! not: it tells nothing of the speed since. Where concurrency alone is limited they come out as many at once as it allows.
+//!
+//! **Headers** that tell what is left (every form that [`towline_wire::limits`] reads) can only lower what is believed here: to
+//! what they say, less what was charged since that request was. Of several dimensions the one that is closest to its end is
+//! lowered, and no other. An answer to a request that was sent before the last one heard changes nothing. Anthropic rounds
+//! tokens to the thousand: a round number is taken for 500 more.
+//!
 //! # Errors
 //!
 //! `LimitedLocally` with the wait (none where only others under way are in the way: nobody knows) as `retry_after`, of local origin and not worth a retry at this target (a fallback
@@ -142,14 +156,13 @@
 //! # What it costs
 //!
 //! A request that need not wait costs a short lock, a second one at the end of its answer where tokens or concurrency are
-//! limited, and no allocation (the first to each target makes that target's
+//! limited, a look through the answer's headers, and no allocation (the first to each target makes that target's
 //! bucket). One that waits costs one allocation and three polls: it joins the line, becomes its head, and passes. An
 //! unlimited layer forwards `poll_ready` and `call` and costs nothing.
 //!
 //! # What it does not do
 //!
-//! It learns nothing of limits from answers: a 429 closes nothing here, and its `retry-after` is the retry layer's affair.
-//! Each process has its own limits; give each of `n`
+//! It finds no limits by itself: say what they are. Each process has its own limits; give each of `n`
 //! replicas an `n`th. Targets share a limit only if they share a name. A target that nobody has asked for in ten
 //! minutes, or in the time in which its bucket fills where that is longer, is forgotten, being full again.
 
@@ -162,6 +175,7 @@ mod handle;
 mod layer;
 mod limiter;
 mod limits;
+mod pace;
 mod profile;
 mod reservation;
 mod service;

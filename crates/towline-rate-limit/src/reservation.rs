@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response};
 use tokio::time::Instant;
 use towline_core::{
     Error, Failure, FailureKind, Outcome, Phase, StreamEnd, StreamHandle, Usage,
     body::{End, OnEnd},
+    wall_clock,
 };
+use towline_wire::limits;
 
 use crate::{books::Charge, cost::Cost, limiter::Limiter};
 
@@ -49,6 +51,7 @@ impl Reservation {
             error.kind(),
             K::Connect | K::Timeout(Phase::Connect) | K::CircuitOpen | K::LimitedLocally | K::Untranslatable
         );
+        self.told_to_stop(error.failure());
         if never_sent {
             self.fate = Fate::Unsent;
         }
@@ -56,8 +59,10 @@ impl Reservation {
 
     /// There is an answer. What is worth waiting for until its end is handed back.
     pub(crate) fn answered<R>(mut self, response: &Response<R>) -> Option<Self> {
+        self.heard(response.headers());
         match Outcome::of_response(response) {
             Outcome::Failure(failure) => {
+                self.told_to_stop(&failure);
                 if says_no(&failure) {
                     self.fate = Fate::Unanswered;
                 }
@@ -71,6 +76,21 @@ impl Reservation {
         }
     }
 
+    /// What the answer's headers tell about limits.
+    fn heard(&self, headers: &HeaderMap) {
+        let told = limits::read(headers, wall_clock());
+        if [told.requests, told.tokens, told.input_tokens, told.output_tokens].iter().any(|bucket| bucket.remaining.is_some()) {
+            self.limiter.books().hear(Instant::now(), &self.charge, &told);
+        }
+    }
+
+    /// A 429 stops everybody.
+    fn told_to_stop(&self, failure: &Failure) {
+        if failure.kind == FailureKind::RateLimited {
+            self.limiter.books().stop(Instant::now(), &self.charge, failure.hint.retry_after);
+        }
+    }
+
     fn usage(&self) -> Option<Usage> {
         self.stream.as_ref().and_then(StreamHandle::usage)
     }
@@ -81,6 +101,9 @@ impl<E> OnEnd<E> for Reservation {
         let told = self.stream.as_ref().and_then(StreamHandle::end);
         if matches!(end, End::Complete) && matches!(told, None | Some(StreamEnd::Complete)) {
             self.fate = Fate::Whole;
+        }
+        if let Some(StreamEnd::Failed(failure)) = told {
+            self.told_to_stop(&failure);
         }
     }
 }

@@ -66,7 +66,7 @@ async fn what_was_never_called_consumes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_sent_stays_charged_and_what_never_left_comes_back() {
-    let sent = [FailureKind::RateLimited, FailureKind::ServerError, FailureKind::Transport, FailureKind::Timeout(Phase::Head)];
+    let sent = [FailureKind::Overloaded, FailureKind::ServerError, FailureKind::Transport, FailureKind::Timeout(Phase::Head)];
     let unsent =
         [FailureKind::Connect, FailureKind::Timeout(Phase::Connect), FailureKind::CircuitOpen, FailureKind::LimitedLocally];
     for (kinds, left) in [(sent, 6), (unsent, 10)] {

@@ -78,21 +78,19 @@ async fn an_open_circuit_spends_no_permit_and_a_local_refusal_opens_none() {
     }
     tokio::time::advance(10 * SECOND).await;
     provider.now("-", status(429));
-    for _ in 0..5 {
-        assert_eq!(ask(&client).await, "429 {}");
-    }
+    assert_eq!(ask(&client).await, "429 {}");
     for _ in 0..10 {
-        assert_eq!(ask(&client).await, "LimitedLocally");
+        assert_eq!(ask(&client).await, "LimitedLocally", "one 429 closes the gate for all");
     }
     assert!(!is_open(&breaker.handle(), None), "neither a 429 nor our own limit is a provider in trouble");
     provider.now("-", status(503));
-    tokio::time::advance(10 * SECOND).await;
+    tokio::time::advance(20 * SECOND).await;
     assert_eq!((ask(&client).await.as_str(), is_open(&breaker.handle(), None)), ("503 {}", true));
     assert_eq!(limiter.handle().available(None), 4);
     for _ in 0..10 {
         assert_eq!(ask(&client).await, "CircuitOpen");
     }
-    assert_eq!((limiter.handle().available(None), provider.sent()), (4, 10));
+    assert_eq!((limiter.handle().available(None), provider.sent()), (4, 6));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,177 @@
+//! What answers tell: a 429 stops everybody, and headers lower what we believe is left.
+
+mod common;
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use common::{to, tokens::*};
+use http::Request;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt};
+use towline_core::{Failure, FailureKind, StreamEnd};
+use towline_rate_limit::{Dimension as D, Limits, Profile};
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn told(headers: &[(&'static str, &str)]) -> Answer {
+    Answer { headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), told: None, ..answer(0, 0) }
+}
+
+fn stop(after: &str) -> Answer {
+    Answer { status: 429, ..told(&[("retry-after", after)]) }
+}
+
+/// The most that were asked within any such time.
+fn most_within(asked: &[Instant], time: Duration) -> usize {
+    asked.iter().map(|first| asked.iter().filter(|at| **at >= *first && **at - *first < time).count()).max().unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_4_after_one_429_a_thousand_callers_hold_back_and_none_is_over_the_limit_again() {
+    let provider = Provider::new([stop("2")]);
+    let layer = whole(Limits::none().requests_per_minute(few(600))).share(0.95).unwrap().max_wait(ms(200_000)).queue(1000);
+    let (handle, service) = (layer.handle(), layer.layer(provider.clone()));
+    service.clone().oneshot(Request::new(0)).await.unwrap();
+    let began = Instant::now();
+    assert_eq!(handle.closed_for(None), ms(2000));
+    let calls: Vec<_> = (0..1000).map(|_| tokio::spawn(service.clone().oneshot(Request::new(0)))).collect();
+    tokio::time::sleep(ms(1999)).await;
+    assert_eq!((provider.asked().len(), handle.waiting(None)), (1, 1000), "nobody within the two seconds");
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    }
+    let asked = provider.asked();
+    assert_eq!(asked.len(), 1001);
+    assert!(asked[1] - began > ms(2100) && asked[2] - asked[1] > ms(140), "spread, at seven tenths of the rate");
+    assert!(most_within(&asked, ms(1000)) <= 10 && most_within(&asked, ms(60_000)) <= 570);
+    // 1000 at 9.5 a second, and nine seconds' worth that were lost while it was slow.
+    assert!(began.elapsed() < ms(2000 + 105_300 + 9000 + 500), "{:?}", began.elapsed());
+    assert_eq!(handle.waiting(None), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_stops_all_of_its_target_for_its_hint_or_five_seconds_and_nobody_elses() {
+    for (answer, pause) in [(stop("2"), 2000), (Answer { status: 429, ..told(&[]) }, 5000), (stop("86400"), 600_000)] {
+        let layer = whole(Limits::none().requests_per_minute(few(600))).max_wait(ms(0));
+        let (handle, service) = (layer.handle(), layer.layer(Provider::new([answer])));
+        service.clone().oneshot(to("a")).await.unwrap();
+        let error = service.clone().oneshot(to("a")).await.unwrap_err();
+        assert!(error.failure().hint.retry_after > Some(ms(pause)), "{error}");
+        assert_eq!((handle.closed_for(Some("a")), handle.closed_for(Some("b"))), (ms(pause), ms(0)));
+        service.clone().oneshot(to("b")).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_other_failure_stops_anybody_and_a_429_within_a_stream_does() {
+    let within = StreamEnd::Failed(Failure::new(FailureKind::RateLimited).retry_after(ms(700)));
+    for (answer, closed) in [
+        (Answer { status: 503, ..told(&[("retry-after", "2")]) }, ms(0)),
+        (Answer { status: 500, ..told(&[]) }, ms(0)),
+        (Answer { end: within, ..told(&[]) }, ms(700)),
+    ] {
+        let layer = whole(Limits::none().tokens_per_minute(n(60_000)));
+        let response = layer.layer(Provider::new([answer])).oneshot(asks(1, 1)).await.unwrap();
+        drop(response.into_body().collect().await);
+        assert_eq!(layer.handle().closed_for(None), closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_when_it_closes_and_would_wait_too_long_is_refused_with_the_wait() {
+    let provider = Provider::new([told(&[]), stop("60")]);
+    let layer = whole(Limits::none().requests_per_minute(few(60))).max_wait(ms(10_000));
+    let service = layer.layer(provider.clone());
+    let calls: Vec<_> = (0..4).map(|_| tokio::spawn(service.clone().oneshot(Request::new(0)))).collect();
+    let mut refused = Vec::new();
+    for call in calls {
+        refused.push(call.await.unwrap().err().and_then(|error| error.failure().hint.retry_after));
+    }
+    assert_eq!(provider.asked().len(), 2);
+    assert!(refused[..2].iter().all(Option::is_none) && refused[2..].iter().all(|wait| *wait > Some(ms(59_000))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_lower_what_is_left_by_the_one_exhausted_dimension_and_never_raise_it() {
+    let limits = Limits::none().requests_per_minute(few(6000)).tokens_per_minute(n(60_000));
+    let (requests, tokens) = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens");
+    for (headers, left) in [
+        ([(requests, "5000"), (tokens, "50000")], (99, 2980)),
+        ([(requests, "90"), (tokens, "50")], (99, 50)),
+        ([(requests, "7"), (tokens, "2000")], (7, 2980)),
+        ([(requests, "garbage"), (tokens, "-5")], (99, 2980)),
+    ] {
+        let layer = whole(limits);
+        layer.layer(Provider::new([told(&headers)])).oneshot(asks(10, 10)).await.unwrap();
+        let handle = layer.handle();
+        assert_eq!((handle.left(None, D::Requests).unwrap(), handle.left(None, D::Tokens).unwrap()), left, "{headers:?}");
+    }
+}
+
+/// Answers in the second poll, so that answers can be had out of order.
+#[derive(Clone)]
+struct Late(Provider);
+
+impl Service<Request<usize>> for Late {
+    type Response = http::Response<Told>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<usize>) -> Self::Future {
+        let answer = self.0.call(request);
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            answer.await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_27_older_answers_change_nothing_and_what_was_charged_since_counts() {
+    let remaining = |left: &str| told(&[("x-ratelimit-remaining-tokens", left)]);
+    let layer = whole(Limits::none().tokens_per_minute(n(60_000)));
+    let (handle, service) = (layer.handle(), layer.layer(Late(Provider::new([remaining("0"), remaining("100")]))));
+    let mut older = tokio_test::task::spawn(service.clone().oneshot(asks(100, 100)));
+    let mut younger = tokio_test::task::spawn(service.clone().oneshot(asks(100, 100)));
+    let mut since = tokio_test::task::spawn(service.oneshot(asks(20, 30)));
+    assert!(older.poll().is_pending() && younger.poll().is_pending() && since.poll().is_pending());
+    assert_eq!(handle.left(None, D::Tokens), Some(3000 - 450));
+    let _younger = younger.await.unwrap();
+    assert_eq!(handle.left(None, D::Tokens), Some(50), "100, less the 50 that were charged since");
+    let _older = older.await.unwrap();
+    assert_eq!(handle.left(None, D::Tokens), Some(50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_27_a_number_that_is_rounded_to_the_thousand_is_taken_for_up_to_half_a_thousand_more() {
+    for (profile, remaining, left) in
+        [(Profile::Anthropic, "2000", 2500), (Profile::Anthropic, "2001", 2001), (Profile::Any, "2000", 2000)]
+    {
+        let answer = told(&[("anthropic-ratelimit-input-tokens-remaining", remaining)]);
+        let layer = whole(Limits::none().input_tokens_per_minute(n(60_000))).profile(profile);
+        layer.layer(Provider::new([answer])).oneshot(asks(10, 10)).await.unwrap();
+        assert_eq!(layer.handle().left(None, D::InputTokens), Some(left));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_27_what_is_left_of_another_project_or_resource_tells_nothing() {
+    let answer = told(&[("x-ratelimit-remaining-project-tokens", "0"), ("x-ratelimit-remaining-images", "0")]);
+    let layer = whole(Limits::none().tokens_per_minute(n(60_000)).requests_per_minute(few(600)));
+    layer.layer(Provider::new([answer])).oneshot(asks(10, 10)).await.unwrap();
+    assert_eq!((layer.handle().left(None, D::Tokens), layer.handle().left(None, D::Requests)), (Some(2980), Some(9)));
+    let other = layer.layer(Provider::new([told(&[("x-ratelimit-remaining-tokens", "0")])]));
+    other.oneshot(to("another")).await.unwrap();
+    assert_eq!(layer.handle().left(None, D::Tokens), Some(2980));
+}
