@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod bedrock;
+mod dialect;
 mod event;
 mod usage;
 
