@@ -101,6 +101,12 @@ fn the_breaker_alone_sends_nothing_while_it_is_open() {
 }
 
 #[test]
+fn the_dashboard_shows_a_circuit_open_half_open_ramp_and_close() {
+    let printed = feed("breaker-dashboard", &["--quick"], "");
+    assert_tells(&printed, &["closed", "-> open for", "-> half-open", "-> ramping, 10 %", "-> closed", "closed", "requests"]);
+}
+
+#[test]
 fn the_stream_whose_first_event_is_an_error_is_asked_for_again_and_comes_whole() {
     assert_tells(
         &run("streaming"),
