@@ -28,11 +28,6 @@ fn stop(after: &str) -> Answer {
     Answer { status: 429, ..told(&[("retry-after", after)]) }
 }
 
-/// The most that were asked within any such time.
-fn most_within(asked: &[Instant], time: Duration) -> usize {
-    asked.iter().map(|first| asked.iter().filter(|at| **at >= *first && **at - *first < time).count()).max().unwrap_or(0)
-}
-
 #[tokio::test(start_paused = true)]
 async fn edge_4_after_one_429_a_thousand_callers_hold_back_and_none_is_over_the_limit_again() {
     let provider = Provider::new([stop("2")]);

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -50,6 +51,11 @@ pub(crate) struct Answer {
 
 pub(crate) fn answer(input: u64, output: u64) -> Answer {
     Answer { status: 200, headers: Vec::new(), told: Some((input, output)), end: StreamEnd::Complete }
+}
+
+/// The most that were asked within any such time.
+pub(crate) fn most_within(asked: &[Instant], time: Duration) -> usize {
+    asked.iter().map(|first| asked.iter().filter(|at| **at >= *first && **at - *first < time).count()).max().unwrap_or(0)
 }
 
 /// Answers in turn, and with nothing about tokens when it has said all; notes when it was asked.
