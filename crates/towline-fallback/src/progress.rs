@@ -185,7 +185,8 @@ impl<B, R> Progress<B, R> {
 
     /// The soonest of all targets to recover, where all were refused by layers of ours, and when to ask it.
     fn recovery(&mut self, now: Instant) -> Option<(Instant, usize)> {
-        if self.waited || self.asked > 0 || self.attempts() > 0 || self.original.is_none() {
+        // One that ends in a refusal may have been asked before, by a retry beneath.
+        if self.waited || self.asked > 0 || self.count(|kind| !table::is_refusal(kind)) > 0 || self.original.is_none() {
             return None;
         }
         let soonest = self.past.iter().filter_map(|past| Some((past.recovers?, past.at))).min()?;
@@ -226,9 +227,14 @@ impl<B, R> Progress<B, R> {
 
     /// How many attempts left us so far, retries included where the call's trail tells of them.
     fn attempts(&self) -> usize {
-        let left =
-            |attempt: &Attempt| attempt.failure.is_none_or(|kind| !table::is_refusal(kind) && kind != FailureKind::Connect);
-        self.call.as_ref().map_or(self.asked, |call| call.trail().iter().skip(self.first).filter(|attempt| left(attempt)).count())
+        self.count(|kind| !table::is_refusal(kind) && kind != FailureKind::Connect)
+    }
+
+    /// How many attempts there were that succeeded, or failed like this; without a trail, how many hops.
+    fn count(&self, like: impl Fn(FailureKind) -> bool) -> usize {
+        let counts = |attempt: &Attempt| attempt.failure.is_none_or(&like);
+        let of_trail = |call: &Call| call.trail().iter().skip(self.first).filter(|attempt| counts(attempt)).count();
+        self.call.as_ref().map_or(self.asked, of_trail)
     }
 
     /// A retry layer beneath writes down each attempt, the last one too; where there is none, the hop is the attempt, or the last of

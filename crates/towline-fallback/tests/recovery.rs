@@ -130,3 +130,18 @@ async fn the_headers_say_who_answered_and_why_it_was_not_the_first() {
     let layer = FallbackLayer::new([named]).unwrap().answer_headers(true);
     assert_eq!(told(ask(&layer, request(), |_| status(200)).await.0), ["-", "1", "-"]);
 }
+
+/// Found by the random stacks: refused connections had opened both circuits in the midst of the call.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_waited_for_who_was_asked_before_the_refusal() {
+    let (began, call) = (Instant::now(), call(None));
+    let trail = call.clone();
+    let reply = move |_: &str| {
+        let mut attempt = towline_core::Attempt::new(began, began);
+        attempt.failure = Some(FailureKind::Connect);
+        trail.record(attempt);
+        kept_back(FailureKind::CircuitOpen, 2)
+    };
+    let (answer, asked) = ask(&layer(&["a", "b"]), with_call(&call), reply).await;
+    assert_eq!((answer.unwrap_err().kind(), asked.len(), began.elapsed()), (FailureKind::CircuitOpen, 2, Duration::ZERO));
+}
