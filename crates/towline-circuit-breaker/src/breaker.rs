@@ -63,10 +63,10 @@ impl Breaker {
             None if extensions.is_empty() => (None, None),
             None => Target::of(extensions).map_or((None, None), |target| (Some(Arc::clone(target.key())), Some(target))),
         };
-        let deadline = if extensions.is_empty() { None } else { Call::of(extensions).and_then(Call::deadline) };
+        let call = if extensions.is_empty() { None } else { Call::of(extensions) };
         let lane = self.shared.get(lane).unwrap_or(&self.shared[0]);
         if key.is_none()
-            && deadline.is_none()
+            && call.is_none()
             && !self.common.policy.times_requests()
             && let Some(ticket) = lane.line().pass()
         {
@@ -78,7 +78,7 @@ impl Breaker {
             Some(key) => Seat::Keyed(self.keyed(&key, target, now)),
         };
         match seat.line().admit(now) {
-            Ok(ticket) => Ok(Permit::timed(seat, ticket, now, deadline)),
+            Ok(ticket) => Ok(Permit::timed(seat, ticket, now, call)),
             Err(wait) => Err(Error::new(Failure::new(FailureKind::CircuitOpen).retry_after(wait))),
         }
     }

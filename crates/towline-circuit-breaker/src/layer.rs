@@ -201,7 +201,7 @@ impl CircuitBreakerLayer {
     /// Counts an attempt that is dropped at the age of `limit` or later as timed out. Default: off; a drop says nothing.
     ///
     /// This is for a timeout *above* the breaker, which can only drop: set its limit here. A call's own deadline needs no
-    /// setting.
+    /// setting, nor does a `TimeoutLayer` where requests carry a [`Call`](towline_core::Call).
     #[must_use]
     pub fn drops_after(self, limit: Duration) -> Self {
         self.with(|policy| policy.drops_after = Some(limit))

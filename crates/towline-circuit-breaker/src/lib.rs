@@ -62,8 +62,8 @@
 //! 3. except that a *probe* that streams succeeds with its first content, or its first bytes without `ClassifyLayer`: a
 //!    stream may last ten minutes, and everybody else would be refused for as long;
 //! 4. a future or body that is dropped: says nothing, unless the service beneath was called and took too long. That is so
-//!    after the call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), and for a probe after its own
-//!    deadline; then it is a timeout. A layer beneath that answers `DeadlineExceeded` once that deadline has passed is such a
+//!    after the call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), for a probe after its own
+//!    deadline, and where a `TimeoutLayer` above cuts off what had at least half of its limit; then it is a timeout. A layer beneath that answers `DeadlineExceeded` once that deadline has passed is such a
 //!    drop too: else nobody whose deadline comes before the limit of an attempt would ever open a circuit. Time that ran out
 //!    while the service was not ready says nothing about a provider that was never asked.
 //!
@@ -83,7 +83,8 @@
 //!
 //! Beneath retry and fallback, so that each attempt is asked for and a refusal moves the call to its next target; above the
 //! rate limiter, so that an open circuit spends no tokens; above the timeout of an attempt, whose error it then sees. A
-//! timeout *above* it can only drop: set `drops_after` to the same limit. Above retry, it would see one outcome per call,
+//! timeout *above* it can only drop. Where requests carry a [`Call`](towline_core::Call), `TimeoutLayer` says so in there; without
+//! one, or with another crate's timeout, set `drops_after` to the same limit. Above retry, it would see one outcome per call,
 //! and a call that was saved by its second attempt as a success.
 //!
 //! # Cancellation, cost

@@ -6,7 +6,7 @@ use http::Response;
 use http_body::Body;
 use tokio::time::Instant;
 use towline_core::{
-    Failure, FailureKind, Outcome, Phase, StreamHandle,
+    Call, Failure, FailureKind, Outcome, Phase, StreamHandle,
     body::{End, OnEnd},
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Permit {
     /// From when on somebody who leaves does so because it takes too long: at the deadline of the call, the age from which drops
     /// count, the probe's own time.
     due: Option<Instant>,
+    /// The call that it is part of, and when it was let in: a time limit above says there that it cuts it off.
+    call: Option<(Call, Instant)>,
     /// Until when first content has to be there so as not to be slow. Taken when it is, and `None` where nobody asks.
     slow_after: Option<Instant>,
     /// What is known of the stream whose end it awaits.
@@ -34,17 +36,27 @@ impl Permit {
     /// For a request whose times do not matter.
     #[inline]
     pub(crate) const fn untimed(seat: Seat, ticket: Ticket) -> Self {
-        Self { seat, ticket: Some(ticket), due: None, slow_after: None, stream: None, sent: false, settles_early: false }
+        Self {
+            seat,
+            ticket: Some(ticket),
+            due: None,
+            call: None,
+            slow_after: None,
+            stream: None,
+            sent: false,
+            settles_early: false,
+        }
     }
 
-    pub(crate) fn timed(seat: Seat, ticket: Option<Ticket>, now: Instant, deadline: Option<Instant>) -> Self {
+    pub(crate) fn timed(seat: Seat, ticket: Option<Ticket>, now: Instant, call: Option<&Call>) -> Self {
         let policy = seat.policy();
         let probe = ticket.filter(|ticket| ticket.is_probe()).map(|_| policy.rules.probe_deadline);
         let ages = [policy.drops_after, probe].into_iter().flatten().filter_map(|age| now.checked_add(age));
         // A deadline that has passed already is not the provider's fault.
-        let due = ages.chain(deadline.filter(|deadline| *deadline > now)).min();
+        let due = ages.chain(call.and_then(Call::deadline).filter(|deadline| *deadline > now)).min();
+        let call = call.map(|call| (call.clone(), now));
         let slow_after = policy.rules.slow.and_then(|(limit, _)| now.checked_add(limit));
-        Self { seat, ticket, due, slow_after, stream: None, sent: false, settles_early: false }
+        Self { seat, ticket, due, call, slow_after, stream: None, sent: false, settles_early: false }
     }
 
     /// The service beneath is called.
@@ -165,7 +177,8 @@ impl Permit {
 
     /// Whether somebody who leaves now leaves because the provider took too long.
     fn is_overdue(&self, now: Instant) -> bool {
-        self.sent && self.due.is_some_and(|due| due <= now)
+        let is_cut_off = || self.call.as_ref().is_some_and(|(call, began)| call.is_cut_off(*began));
+        self.sent && (self.due.is_some_and(|due| due <= now) || is_cut_off())
     }
 
     /// Nobody has said what became of it: its future or body was dropped.

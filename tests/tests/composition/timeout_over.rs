@@ -63,6 +63,40 @@ async fn the_breaker_hears_of_a_drop_only_where_it_was_told_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn within_a_call_the_breaker_hears_of_a_timeout_in_either_order() {
+    let stalls = || stream().then(CONTENT).then(CONTENT).pause(60 * MINUTE);
+    for (reply, told_of) in [(silence(), "Timeout(Head)"), (stalls(), "Timeout(Idle)")] {
+        for beneath in [true, false] {
+            let provider = Provider::new([]).always("-", reply.clone());
+            let (breaker, limits) = (CircuitBreakerLayer::new(), TimeoutLayer::attempt());
+            let circuits = breaker.handle();
+            for _ in 0..5 {
+                assert_eq!(circuits.state(None), CircuitState::Closed);
+                let end = if beneath {
+                    ask(&CallLayer::new().layer(breaker.layer(limits.layer(provider.transport())))).await
+                } else {
+                    ask(&CallLayer::new().layer(limits.layer(breaker.layer(provider.transport())))).await
+                };
+                assert!(end.ends_with(told_of), "{end}");
+            }
+            assert!(is_open(&circuits, None), "{told_of}, beneath: {beneath}");
+            assert_eq!((provider.sent(), provider.report().live()), (5, 0));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_before_the_limit_opens_no_circuit_beneath_it() {
+    let provider = Provider::new([]).always("-", silence());
+    let breaker = CircuitBreakerLayer::new();
+    let client = CallLayer::new().layer(TimeoutLayer::attempt().layer(breaker.layer(provider.transport())));
+    for _ in 0..20 {
+        tokio::time::timeout(119 * SECOND, ask(&client)).await.unwrap_err();
+    }
+    assert_eq!((breaker.handle().state(None), provider.sent()), (CircuitState::Closed, 20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_in_line_counts_and_who_leaves_frees_the_place() {
     let provider = Provider::new([]);
     let limiter = limiter(1);
