@@ -11,6 +11,7 @@ use crate::{
     cost::{Cost, Estimated, Typical},
     limits::DIMENSIONS,
     pace::Pace,
+    search::Search,
 };
 
 mod feedback;
@@ -23,6 +24,8 @@ pub(crate) struct Terms {
     pub(crate) thousandths: u32,
     pub(crate) burst: Option<u64>,
     pub(crate) token_burst: Option<u64>,
+    /// Whether the requests a minute are only where to begin.
+    pub(crate) find: bool,
 }
 
 /// Everything that is counted, checked together and committed together.
@@ -44,6 +47,8 @@ pub(crate) struct Books {
     /// The youngest request whose answer told what is left, and the first that was charged after the last stop.
     heard: Option<u64>,
     stopped: u64,
+    /// What is looked for, where the limit is not known.
+    search: Option<Search>,
 }
 
 /// Who stands in line. While anybody does, nobody passes them by.
@@ -64,6 +69,8 @@ pub(crate) struct Charge {
     sum: Cost,
     /// Whether the end of the answer changes what is left; until then it is under way.
     pub(crate) awaits_end: bool,
+    /// Whether a good answer makes a difference, since the limit is looked for.
+    pub(crate) searches: bool,
 }
 
 /// What is in the way of a request.
@@ -128,6 +135,7 @@ impl Books {
             sum: Cost::default(),
             heard: None,
             stopped: 0,
+            search: None,
         };
         books.change(now, terms);
         books
@@ -136,6 +144,13 @@ impl Books {
     /// Other limits from now on. What was charged and not yet made good stays so, dimension by dimension.
     pub(crate) fn change(&mut self, now: Instant, terms: Terms) {
         self.terms = terms;
+        self.search = Search::of(&terms, now);
+        self.refit(now);
+    }
+
+    /// Makes the buckets fit the terms.
+    fn refit(&mut self, now: Instant) {
+        let terms = self.terms;
         let now = self.pace.at(now);
         let charges = self.charges;
         for (dimension, bucket) in DIMENSIONS.iter().zip(&mut self.buckets) {
@@ -197,7 +212,7 @@ impl Books {
         self.charges = self.charges.wrapping_add(1);
         let awaits_end = self.terms.limits.await_the_end();
         self.under_way = self.under_way.saturating_add(awaits_end.into());
-        Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end }
+        Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end, searches: self.searches() }
     }
 
     /// It was never sent: all is as if it had never been charged.

@@ -30,7 +30,7 @@ impl RateLimitLayer {
     /// A layer that keeps `limits` for each target.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let terms = Terms { limits, profile: Profile::Any, thousandths: 950, burst: None, token_burst: None };
+        let terms = Terms { limits, profile: Profile::Any, thousandths: 950, burst: None, token_burst: None, find: false };
         Self::from_settings(Settings::new(terms))
     }
 
@@ -38,6 +38,15 @@ impl RateLimitLayer {
     #[must_use]
     pub fn requests_per_minute(n: NonZeroU32) -> Self {
         Self::new(Limits::none().requests_per_minute(n))
+    }
+
+    /// A layer that does not know how many requests a minute are allowed: it begins with `start` for each target, and finds out.
+    ///
+    /// See the [crate's page](crate#limits-that-are-not-known). Whatever else is limited can be added by the
+    /// [handle](RateLimitHandle::set_limits), and starts the search anew.
+    #[must_use]
+    pub fn find_requests_per_minute(start: NonZeroU32) -> Self {
+        Self::requests_per_minute(start).with(|settings| settings.terms.find = true)
     }
 
     /// A layer that lets everything pass: calls go to the service beneath as they are. Settings change nothing about

@@ -132,6 +132,13 @@
 //! lowered, and no other. An answer to a request that was sent before the last one heard changes nothing. Anthropic rounds
 //! tokens to the thousand: a round number is taken for 500 more.
 //!
+//! # Limits that are not known
+//!
+//! [`find_requests_per_minute`](RateLimitLayer::find_requests_per_minute) begins low. As long as requests wait in line and are
+//! answered well, it allows a tenth of what it began with more every 6 s; a 429 takes it down to seven tenths of what it had
+//! reached, in place of the slowness of above, and closes the gate as above. The handle's
+//! [`limits`](RateLimitHandle::limits) tell what has been found. What a target had found is forgotten with it.
+//!
 //! # Errors
 //!
 //! `LimitedLocally` with the wait (none where only others under way are in the way: nobody knows) as `retry_after`, of local origin and not worth a retry at this target (a fallback
@@ -162,7 +169,7 @@
 //!
 //! # What it does not do
 //!
-//! It finds no limits by itself: say what they are. Each process has its own limits; give each of `n`
+//! It finds no limits but those of requests a minute. Each process has its own limits; give each of `n`
 //! replicas an `n`th. Targets share a limit only if they share a name. A target that nobody has asked for in ten
 //! minutes, or in the time in which its bucket fills where that is longer, is forgotten, being full again.
 
@@ -178,6 +185,7 @@ mod limits;
 mod pace;
 mod profile;
 mod reservation;
+mod search;
 mod service;
 mod shared;
 mod too_large;

@@ -68,12 +68,20 @@ impl Reservation {
                 }
                 None
             }
-            _ if self.charge.awaits_end => {
-                self.stream = StreamHandle::of(response.extensions()).cloned();
-                Some(self)
+            Outcome::Success if self.charge.searches => {
+                self.limiter.correct(|books| books.went_well(Instant::now()));
+                self.until_the_end(response)
             }
-            _ => None,
+            _ => self.until_the_end(response),
         }
+    }
+
+    fn until_the_end<R>(mut self, response: &Response<R>) -> Option<Self> {
+        if !self.charge.awaits_end {
+            return None;
+        }
+        self.stream = StreamHandle::of(response.extensions()).cloned();
+        Some(self)
     }
 
     /// What the answer's headers tell about limits.

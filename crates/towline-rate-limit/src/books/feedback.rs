@@ -1,12 +1,12 @@
 //! What answers tell about limits: that everybody has to stop, and that less is left than we believed.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 use towline_wire::limits::Limits as Told;
 
 use super::{Books, Charge};
-use crate::{Dimension, Profile, cost::Cost};
+use crate::{Dimension, Profile, cost::Cost, search::Search};
 
 /// How long everybody stops if nobody says how long.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -23,7 +23,10 @@ impl Books {
     pub(crate) fn stop(&mut self, now: Instant, charge: &Charge, hint: Option<Duration>) {
         let opens = now.checked_add(hint.unwrap_or(PAUSE).min(LONGEST)).unwrap_or(now);
         let is_new = charge.nth >= self.stopped;
-        self.pace.stop(now, opens, is_new);
+        // Who looks for the limit takes back what it has found instead; that does not recover by itself.
+        let found = self.search.as_mut().filter(|_| is_new).map(Search::fell);
+        self.pace.stop(now, opens, is_new && found.is_none());
+        self.found(now, found);
         self.stopped = self.charges;
         let limited = |dimension| self.terms.limits.get(dimension).is_some();
         // Requests alone are enough to spread them, and who has none limited spreads them by tokens.
@@ -33,6 +36,25 @@ impl Books {
         };
         for dimension in spread {
             self.lower(now, *dimension, 0);
+        }
+    }
+
+    /// A request was answered well: where the limit is not known, and somebody waits for it, there may be more of it.
+    pub(crate) fn went_well(&mut self, now: Instant) {
+        if self.line.waiting > 0 {
+            let found = self.search.as_mut().and_then(|search| search.rises(now));
+            self.found(now, found);
+        }
+    }
+
+    pub(crate) const fn searches(&self) -> bool {
+        self.search.is_some()
+    }
+
+    fn found(&mut self, now: Instant, found: Option<NonZeroU32>) {
+        if let Some(found) = found {
+            self.terms.limits = self.terms.limits.requests_per_minute(found);
+            self.refit(now);
         }
     }
 

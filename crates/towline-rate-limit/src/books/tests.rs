@@ -118,8 +118,14 @@ fn cost(input: u64, output: u64) -> Cost {
 fn play(of: u8, steps: Vec<Step>) -> Result<usize, TestCaseError> {
     let began = Instant::now();
     let limits = limits(of);
-    let terms =
-        Terms { limits, profile: Profile::Bedrock, thousandths: 1000, burst: Some(BURST), token_burst: Some(TOKEN_BURST) };
+    let terms = Terms {
+        limits,
+        profile: Profile::Bedrock,
+        thousandths: 1000,
+        burst: Some(BURST),
+        token_burst: Some(TOKEN_BURST),
+        find: false,
+    };
     let mut books = Books::new(terms, began);
     let mut model = Model { limits, entries: Vec::new(), under_way: 0 };
     let mut open: Vec<(usize, Charge)> = Vec::new();
