@@ -41,7 +41,9 @@ pub use towline_fallback::{
     KeysExhausted, Queue, Tokens,
 };
 #[cfg(feature = "rate-limit")]
-pub use towline_rate_limit::{RateLimit, RateLimitHandle, RateLimitLayer};
+pub use towline_rate_limit::{
+    Dimension, Estimate, Estimated, Limits, Profile, RateLimit, RateLimitHandle, RateLimitLayer, RequestTooLarge,
+};
 #[cfg(feature = "reqwest")]
 pub use towline_reqwest::Reqwest;
 #[cfg(feature = "retry")]
