@@ -58,6 +58,7 @@ pub(crate) const CODES: &[Rule] = &[
     code("model_not_found", NOT_FOUND),
     code("model_decommissioned", NOT_FOUND),
     code("deploymentnotfound", NOT_FOUND),
+    code("model_not_allowed", MODEL_PERMISSION),
     code("unknown_model", NOT_FOUND),
     code("model_not_available", NOT_FOUND),
     code("model_not_supported", NOT_FOUND),
