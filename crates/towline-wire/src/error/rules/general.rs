@@ -205,6 +205,8 @@ pub(crate) const RULES: &[Rule] = &[
     words(&["maxtokencount", "less or equal"], FEATURE).on(&[400]),
     words(&["max_new_tokens", "less than or equal"], FEATURE).on(&[400, 422]),
     words(&["not accessible"], FEATURE).on(&[400, 422]),
+    words(&["current model"], FEATURE).on(&[400, 422]),
+    words(&["supported only"], FEATURE).on(&[400, 422]),
     words(&["images per"], FEATURE).on(&[400, 422]),
     words(&["image", "too large"], FEATURE).on(&[400, 422]),
 ];
