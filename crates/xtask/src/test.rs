@@ -14,7 +14,15 @@ pub(crate) fn run(steps: &mut Steps, required: bool) -> Result<(), Failure> {
     lint::clippy(steps)?;
     alone(steps)?;
     steps.cargo("tests and doc tests", &Cargo::new("test --locked --workspace --all-features"))?;
+    races(steps)?;
     doc::run(steps)
+}
+
+/// The hand-written atomics under loom, which tries each order in which threads can meet. In a folder of its own, since its flag would have
+/// everything else built anew; optimised, since the orders are many.
+fn races(steps: &mut Steps) -> Result<(), Failure> {
+    let cargo = Cargo::new("test --locked --package towline-circuit-breaker --release --lib --target-dir target/loom races");
+    steps.cargo("races, by loom", &cargo.env("RUSTFLAGS", "--cfg towline_loom"))
 }
 
 /// Every published library by itself, so that none compiles by borrowing the features of a sibling; one that has features of
