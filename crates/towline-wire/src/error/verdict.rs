@@ -19,6 +19,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Rule {
     weight: Weight,
     on: &'static [u16],
+    /// Whether they must be known.
+    strict: bool,
     code: Option<&'static str>,
     words: &'static [&'static str],
     then: Verdict,
@@ -95,32 +97,32 @@ pub(crate) const MALFORMED: Verdict = verdict(Kind::Malformed, Scope::Provider, 
 
 /// A code that means one thing, wherever it stands.
 pub(crate) const fn code(code: &'static str, then: Verdict) -> Rule {
-    Rule { weight: Weight::Code, on: &[], code: Some(code), words: &[], then }
+    Rule { weight: Weight::Code, on: &[], strict: false, code: Some(code), words: &[], then }
 }
 
 /// A code that means something else under certain words.
 pub(crate) const fn both(code: &'static str, words: &'static [&'static str], then: Verdict) -> Rule {
-    Rule { weight: Weight::CodeAndWords, on: &[], code: Some(code), words, then }
+    Rule { weight: Weight::CodeAndWords, on: &[], strict: false, code: Some(code), words, then }
 }
 
 /// Words that all stand in the text, in lower case.
 pub(crate) const fn words(words: &'static [&'static str], then: Verdict) -> Rule {
-    Rule { weight: Weight::Words, on: &[], code: None, words, then }
+    Rule { weight: Weight::Words, on: &[], strict: false, code: None, words, then }
 }
 
 /// Words that are an exception to what more general words mean.
 pub(crate) const fn except(words: &'static [&'static str], then: Verdict) -> Rule {
-    Rule { weight: Weight::CodeAndWords, on: &[], code: None, words, then }
+    Rule { weight: Weight::CodeAndWords, on: &[], strict: false, code: None, words, then }
 }
 
 /// A code that names a class.
 pub(crate) const fn class(code: &'static str, then: Verdict) -> Rule {
-    Rule { weight: Weight::Class, on: &[], code: Some(code), words: &[], then }
+    Rule { weight: Weight::Class, on: &[], strict: false, code: Some(code), words: &[], then }
 }
 
 /// A code that is the same for nearly all errors.
 pub(crate) const fn vague(code: &'static str, then: Verdict) -> Rule {
-    Rule { weight: Weight::Vague, on: &[], code: Some(code), words: &[], then }
+    Rule { weight: Weight::Vague, on: &[], strict: false, code: Some(code), words: &[], then }
 }
 
 impl Verdict {
@@ -157,8 +159,14 @@ impl Rule {
         self
     }
 
+    /// The same rule for these statuses only, and for none where none is known: for words that are too common to say anything alone.
+    pub(crate) const fn only_on(mut self, statuses: &'static [u16]) -> Self {
+        (self.on, self.strict) = (statuses, true);
+        self
+    }
+
     pub(crate) fn matches(&self, report: &Report) -> bool {
-        let unknown = report.status == 0 && self.weight == Weight::Words;
+        let unknown = report.status == 0 && self.weight == Weight::Words && !self.strict;
         (self.on.is_empty() || unknown || self.on.contains(&report.status))
             && self.code.is_none_or(|code| report.codes.iter().any(|told| told == code))
             && self.words.iter().all(|word| report.text.contains(word))

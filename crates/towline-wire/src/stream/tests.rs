@@ -230,3 +230,14 @@ fn an_event_beyond_the_limit_breaks_the_stream() {
     assert!(matches!(reader.next_step(), Some(Progress { step: Step::Malformed, .. })));
     assert_eq!(reader.next_step(), None);
 }
+
+#[test]
+fn words_that_need_a_status_say_nothing_where_none_is_known() {
+    let mut reader = StreamReader::new();
+    reader.push(Bytes::from_static(
+        b"data: {\"error\":{\"message\":\"This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.\"}}\n\n",
+    ));
+    while reader.next_step().is_some() {}
+    reader.finish();
+    assert_eq!(reader.verdict().map(|failure| failure.kind), Some(FailureKind::ContextLength), "and not a missing permission");
+}

@@ -90,7 +90,7 @@ pub(crate) const RULES: &[Rule] = &[
     words(&["access this model"], MODEL_PERMISSION).on(&[400, 401, 403]),
     words(&["model", "not have access"], MODEL_PERMISSION).on(&[400, 403]),
     words(&["model", "don't have access"], MODEL_PERMISSION).on(ACCESS),
-    words(&["this model"], MODEL_PERMISSION).on(&[403]),
+    words(&["this model"], MODEL_PERMISSION).only_on(&[403]),
     words(&["subscription tier"], MODEL_PERMISSION).on(&[400, 401, 403]),
     words(&["model", "your plan"], MODEL_PERMISSION).on(&[400, 401, 403]),
     words(&["model", "subscription plan"], MODEL_PERMISSION).on(&[400, 401, 403]),

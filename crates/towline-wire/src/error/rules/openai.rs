@@ -188,5 +188,5 @@ pub(crate) const WORDS: &[Rule] = &[
     words(&["supports at most"], FEATURE),
     words(&["is not enabled for"], FEATURE).on(&[400]),
     words(&["only supported"], FEATURE).on(&[400, 422]),
-    words(&["this model"], FEATURE).on(&[400, 422]),
+    words(&["this model"], FEATURE).only_on(&[400, 422]),
 ];
