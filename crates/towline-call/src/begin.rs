@@ -47,7 +47,10 @@ impl CallLayer {
 
 /// Leaves no header that contradicts a body of `length` bytes in one piece, and asks for an answer that can be read.
 fn mend(headers: &mut HeaderMap, length: usize) {
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // An insertion makes room first, also where it only replaces.
+    if !headers.get_all(ACCEPT_ENCODING).iter().eq(["identity"]) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     headers.remove(TRANSFER_ENCODING);
     headers.remove(TRAILER);
     let says = |value: &HeaderValue| value.to_str().ok()?.parse().ok();

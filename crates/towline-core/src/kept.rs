@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::body::TryClone;
@@ -35,19 +35,20 @@ impl<B: TryClone> KeptRequest<B> {
         let body = request.body().try_clone()?;
         let map = request.headers();
         let size: usize = map.iter().map(|(name, value)| name.as_str().len() + value.len() + LENGTHS).sum();
-        let mut text = BytesMut::with_capacity(size);
+        let mut text = Vec::with_capacity(size);
         for (name, value) in map {
-            text.put_u16(u16::try_from(name.as_str().len()).ok()?);
-            text.put_u32(u32::try_from(value.len()).ok()?);
-            text.put_u8(value.is_sensitive().into());
-            text.put_slice(name.as_str().as_bytes());
-            text.put_slice(value.as_bytes());
+            let name = name.as_str();
+            let [n0, n1] = u16::try_from(name.len()).ok()?.to_be_bytes();
+            let [v0, v1, v2, v3] = u32::try_from(value.len()).ok()?.to_be_bytes();
+            text.extend_from_slice(&[n0, n1, v0, v1, v2, v3, value.is_sensitive().into()]);
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(value.as_bytes());
         }
         Some(Self {
             method: request.method().clone(),
             version: request.version(),
             uri: request.uri().clone(),
-            text: text.freeze(),
+            text: text.into(),
             headers: map.len(),
             extensions: request.extensions().clone(),
             body,

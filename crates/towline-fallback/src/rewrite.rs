@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderName, Request, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use http_body::Body;
 use towline_core::{Credential, Error, Failure, FailureKind, Target, body::TryClone};
 use towline_wire::patch;
@@ -14,7 +14,7 @@ use towline_wire::patch;
 /// The names under which credentials may stand: those that everybody knows, and those that the targets use.
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets {
-    headers: Vec<HeaderName>,
+    headers: HeaderMap<()>,
     params: Vec<Box<str>>,
 }
 
@@ -53,21 +53,17 @@ impl Secrets {
         let used = || targets.iter().flat_map(|target| target.keys().iter().chain(target.credential()));
         let own_headers = used().filter_map(Credential::as_header).map(|(name, _)| name.clone());
         let own_params = used().filter_map(Credential::as_query).map(|(name, _)| name.to_ascii_lowercase().into());
+        let known = SECRET_HEADERS.into_iter().chain(CONNECTION_HEADERS);
         Self {
-            headers: SECRET_HEADERS.iter().map(|name| HeaderName::from_static(name)).chain(own_headers).collect(),
+            headers: known.map(HeaderName::from_static).chain(own_headers).map(|name| (name, ())).collect(),
             params: SECRET_PARAMS.iter().map(|name| (*name).into()).chain(own_params).collect(),
         }
     }
 
     fn strip(&self, headers: &mut HeaderMap) {
-        for name in named_by_connection(headers).iter().chain(&self.headers) {
-            headers.remove(name);
-        }
-        for name in CONNECTION_HEADERS {
-            headers.remove(name);
-        }
-        let marked: Vec<_> = headers.iter().filter(|(_, value)| value.is_sensitive()).map(|(name, _)| name.clone()).collect();
-        for name in &marked {
+        let stays = |(name, value): &(&HeaderName, &HeaderValue)| !value.is_sensitive() && !self.headers.contains_key(*name);
+        let gone: Vec<_> = headers.iter().filter(|header| !stays(header)).map(|(name, _)| name.clone()).collect();
+        for name in named_by_connection(headers).iter().chain(&gone) {
             headers.remove(name);
         }
     }

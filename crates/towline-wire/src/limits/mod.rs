@@ -89,6 +89,9 @@ struct Name {
 /// Signs, exponents, lists and words tell nothing.
 #[must_use]
 pub fn read(headers: &HeaderMap, now: SystemTime) -> Limits {
+    if !headers.keys().any(|name| may_tell(name.as_str())) {
+        return Limits::default();
+    }
     let mut limits = Limits { retry_after: retry_after(headers, now), ..Limits::default() };
     let millis = in_millis(headers);
     let mut windows = [u64::MAX; 4];
@@ -116,6 +119,11 @@ pub fn read(headers: &HeaderMap, now: SystemTime) -> Limits {
         };
     }
     limits
+}
+
+/// Whether a header may be one of those that are read here: one pass over the few that an answer has, before many are looked up by name.
+fn may_tell(name: &str) -> bool {
+    ["limit", "retry-after", "trial-endpoint-call"].iter().any(|word| name.contains(word))
 }
 
 /// The wait that headers tell: what [`Hint::from_headers`] reads, else `retry-after` as a Go duration (`30s`), else
