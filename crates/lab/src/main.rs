@@ -1,18 +1,20 @@
-//! `lab [counts | time] [FILTER]`: tables of what a call through each stack costs. `cargo xtask bench` hands its arguments on.
+//! `lab [counts | time] [FILTER]`, `lab streams`: tables of what a call through each stack costs, and an event of a stream. `cargo xtask bench` hands its arguments on.
 
 use std::{env, process::ExitCode, sync::Barrier};
 
 use lab::{BoxError, stacks};
 
 mod counts;
+mod streams;
 mod table;
 mod time;
 
-const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER]\n\n  \
+const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER] | streams\n\n  \
     counts  allocations, and instructions where valgrind is installed\n  \
     time    nanoseconds, on one thread and on two\n  \
+    streams nanoseconds per event of a stream, with and without classify\n  \
     FILTER  only the stacks whose name holds it\n\n\
-    Without a subcommand, both.";
+    Without a subcommand, counts and time.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -33,6 +35,7 @@ fn run(arguments: &[&str]) -> Result<(), BoxError> {
             println!("{USAGE}");
             Ok(())
         }
+        ["streams"] => streams::print(),
         ["counts"] => counts::print(""),
         ["counts", filter] => counts::print(filter),
         ["time"] => time::print(""),
