@@ -28,8 +28,8 @@ impl<R: Body> GuardedBody<R> {
     #[inline]
     pub(crate) fn new(body: R, permit: Option<Permit>) -> Self {
         let body = match permit {
-            Some(permit) => ObserveEnd::new(body, permit),
-            None => ObserveEnd::passthrough(body),
+            Some(permit) if !permit.is_settled() => ObserveEnd::new(body, permit),
+            _ => ObserveEnd::passthrough(body),
         };
         Self { body }
     }

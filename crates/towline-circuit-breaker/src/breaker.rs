@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use towline_core::{Call, Error, Failure, FailureKind, Keyed, Target};
 
 use crate::{
-    line::{Common, Lane, Line, Seat},
+    line::{Common, Lane, Line},
     permit::Permit,
     policy::Policy,
 };
@@ -32,9 +32,9 @@ pub(crate) struct Breaker {
     pub(crate) common: Arc<Common>,
     /// The circuit of requests without a key, once for each lane.
     shared: [Arc<Lane>; LANES],
-    keyed: Keyed<Line>,
+    keyed: Keyed<Lane>,
     /// What was forced has to be remembered until it is reset, however long nobody asks for it.
-    forced: Mutex<HashMap<Arc<str>, Arc<Line>>>,
+    forced: Mutex<HashMap<Arc<str>, Arc<Lane>>>,
     /// The lane of the next service.
     next: AtomicUsize,
 }
@@ -46,7 +46,7 @@ impl Breaker {
         let idle = IDLE.max(policy.rules.longest_open() * 2);
         let common = Arc::new(Common { policy, ..Common::default() });
         let line = Arc::new(Line::new(&common, LANES, None, None, now));
-        let shared = std::array::from_fn(|at| Arc::new(Lane::new(Arc::clone(&line), at)));
+        let shared = std::array::from_fn(|at| Arc::new(Lane::Shared(Arc::clone(&line), at)));
         Self { common, shared, keyed: Keyed::new(idle, now), forced: Mutex::default(), next: AtomicUsize::new(0) }
     }
 
@@ -70,15 +70,15 @@ impl Breaker {
             && !self.common.policy.times_requests()
             && let Some(ticket) = lane.line().pass()
         {
-            return Ok(Permit::untimed(Seat::Lane(Arc::clone(lane)), ticket));
+            return Ok(Permit::new(Arc::clone(lane), Some(ticket)));
         }
         let now = Instant::now();
-        let seat = match key {
-            None => Seat::Lane(Arc::clone(lane)),
-            Some(key) => Seat::Keyed(self.keyed(&key, target, now)),
+        let lane = match key {
+            None => Arc::clone(lane),
+            Some(key) => self.keyed(&key, target, now),
         };
-        match seat.line().admit(now) {
-            Ok(ticket) => Ok(Permit::timed(seat, ticket, now, call)),
+        match lane.line().admit(now) {
+            Ok(ticket) => Ok(Permit::timed(lane, ticket, now, call)),
             Err(wait) => Err(Error::new(Failure::new(FailureKind::CircuitOpen).retry_after(wait))),
         }
     }
@@ -87,7 +87,7 @@ impl Breaker {
     pub(crate) fn with_line<T>(&self, key: Option<&str>, read: impl FnOnce(&Line) -> T) -> Option<T> {
         match key {
             None => Some(read(self.shared[0].line())),
-            Some(key) => self.keyed.get(key).map(|line| read(&line)),
+            Some(key) => self.keyed.get(key).map(|lane| read(lane.line())),
         }
     }
 
@@ -96,9 +96,9 @@ impl Breaker {
         let now = Instant::now();
         let Some(key) = key else { return self.shared[0].line().force(open, now) };
         let key = Arc::from(key);
-        let line = self.keyed(&key, None, now);
-        line.force(open, now);
-        self.forced.lock().insert(key, line);
+        let lane = self.keyed(&key, None, now);
+        lane.line().force(open, now);
+        self.forced.lock().insert(key, lane);
     }
 
     pub(crate) fn reset(&self, key: Option<&str>) {
@@ -113,8 +113,8 @@ impl Breaker {
         self.keyed.all().into_iter().map(|(key, _)| key).collect()
     }
 
-    fn keyed(&self, key: &Arc<str>, target: Option<&Target>, now: Instant) -> Arc<Line> {
-        let new = || Line::new(&self.common, 1, Some(Arc::clone(key)), target.cloned(), now);
+    fn keyed(&self, key: &Arc<str>, target: Option<&Target>, now: Instant) -> Arc<Lane> {
+        let new = || Lane::Own(Line::new(&self.common, 1, Some(Arc::clone(key)), target.cloned(), now));
         self.keyed.get_or_insert_with(key, now, new)
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     circuit::rest::Rest,
     ring::Rings,
     rules::Rules,
-    span::Span,
+    span::{Span, nanos},
     sync::{AtomicU64, Mutex, Ordering},
     word::{State, Word},
 };
@@ -240,9 +240,15 @@ impl Circuit {
         (in_a_row || in_window || share).then(|| self.trip(&mut rest, rules, before, now))
     }
 
+    /// Nanoseconds since it began.
+    #[inline]
+    pub(crate) fn age(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.began))
+    }
+
     #[inline]
     fn bucket(&self, span: Span, now: Instant) -> u64 {
-        span.bucket(now.saturating_duration_since(self.began))
+        span.bucket(self.age(now))
     }
 
     #[inline]

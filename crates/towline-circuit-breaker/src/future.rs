@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use http::{Request, Response};
@@ -36,26 +36,19 @@ pin_project! {
     }
 }
 
-impl<S, B> ResponseFuture<S, B>
-where
-    S: Service<Request<B>>,
-    S::Error: Into<BoxError>,
-{
-    /// Calls `inner` at once if it is ready. If not, whoever polls first asks it again, and is the one who is woken.
-    #[inline]
-    pub(crate) fn admitted(mut inner: S, request: Request<B>, permit: Permit) -> Self {
-        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => {
-                let permit = permit.sent();
-                Self { stage: Stage::Calling { future: inner.call(request) }, permit: Some(permit) }
-            }
-            Poll::Ready(Err(error)) => Self::refused(failed(error, Some(permit))),
-            Poll::Pending => Self { stage: Stage::Waiting { waiting: Some(Box::new((inner, request))) }, permit: Some(permit) },
-        }
-    }
-}
-
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
+    #[inline]
+    pub(crate) const fn calling(future: S::Future, permit: Permit) -> Self {
+        Self { stage: Stage::Calling { future }, permit: Some(permit) }
+    }
+
+    /// `inner` is asked again before it is called.
+    #[cold]
+    pub(crate) fn waiting(inner: S, request: Request<B>, mut permit: Permit) -> Self {
+        permit.sent(false);
+        Self { stage: Stage::Waiting { waiting: Some(Box::new((inner, request))) }, permit: Some(permit) }
+    }
+
     pub(crate) const fn refused(error: Error) -> Self {
         Self { stage: Stage::Refused { error: Some(error) }, permit: None }
     }
@@ -75,11 +68,18 @@ where
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProj::Calling { future } => {
+                    // A response is large: it is looked at where it lies, and moved once.
                     let polled = future.poll(cx);
-                    if polled.is_pending() {
-                        return Poll::Pending;
+                    if let (Poll::Ready(Ok(response)), Some(permit)) = (&polled, this.permit.as_mut()) {
+                        permit.saw_head(response);
                     }
-                    return answered(polled, this.permit);
+                    return match polled {
+                        Poll::Ready(Ok(response)) => {
+                            Poll::Ready(Ok(response.map(|body| GuardedBody::new(body, this.permit.take()))))
+                        }
+                        Poll::Ready(Err(error)) => Poll::Ready(Err(failed(error, this.permit.take()))),
+                        Poll::Pending => Poll::Pending,
+                    };
                 }
                 StageProj::Waiting { waiting } => {
                     // Who polls again after the end waits for ever.
@@ -89,7 +89,7 @@ where
                         (Ok(()), None) => Stage::Refused { error: None },
                         (Ok(()), Some(ready)) => {
                             let (mut inner, request) = *ready;
-                            *this.permit = this.permit.take().map(Permit::sent);
+                            this.permit.iter_mut().for_each(|permit| permit.sent(true));
                             Stage::Calling { future: inner.call(request) }
                         }
                     }
@@ -101,31 +101,12 @@ where
     }
 }
 
-/// Reports a head that says enough by itself; else its body will report.
-#[inline]
-fn answered<R: Body, E: Into<BoxError>>(
-    polled: Poll<Result<Response<R>, E>>,
-    permit: &mut Option<Permit>,
-) -> Poll<Result<Response<GuardedBody<R>>, Error>> {
-    // Looked at where it lies: a response is large, and each move costs.
-    let awaited = match &polled {
-        Poll::Ready(Ok(response)) => permit.take().and_then(|permit| permit.saw_head(response)),
-        _ => None,
-    };
-    match polled {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Ok(response)) => Poll::Ready(Ok(response.map(|body| GuardedBody::new(body, awaited)))),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(failed(error, permit.take()))),
-    }
-}
-
 #[cold]
 fn failed(error: impl Into<BoxError>, permit: Option<Permit>) -> Error {
-    let error = Error::from(error.into());
-    if let Some(permit) = permit {
-        permit.ended(error.failure());
+    match permit {
+        Some(permit) => permit.ended(error),
+        None => Error::from(error.into()),
     }
-    error
 }
 
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {

@@ -36,21 +36,16 @@ pub(crate) struct Line {
     common: Arc<Common>,
 }
 
-/// A circuit as those see it who count its successes in one lane. Each lane is behind an `Arc` of its own and on a cache line
-/// of its own, so that threads which share a circuit do not share its reference count.
+/// Where a request belongs until its outcome is known: a circuit, and the lane in which its success is counted.
+///
+/// Behind an `Arc` of its own, so that threads which share a circuit do not share its reference count.
+#[allow(clippy::large_enum_variant, reason = "its size keeps the reference counts of two lanes on different cache lines")]
 #[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Lane {
-    line: Arc<Line>,
-    at: usize,
-}
-
-/// Where a request belongs until its outcome is known.
-#[derive(Clone, Debug)]
-pub(crate) enum Seat {
-    Lane(Arc<Lane>),
-    /// A circuit with a single lane, for there may be a million of them.
-    Keyed(Arc<Line>),
+pub(crate) enum Lane {
+    /// The only lane of a circuit, for there may be a million of those that have a key.
+    Own(Line),
+    /// One of several.
+    Shared(Arc<Line>, usize),
 }
 
 impl Line {
@@ -126,22 +121,11 @@ impl Line {
 }
 
 impl Lane {
-    pub(crate) const fn new(line: Arc<Line>, at: usize) -> Self {
-        Self { line, at }
-    }
-
-    #[inline]
-    pub(crate) fn line(&self) -> &Line {
-        &self.line
-    }
-}
-
-impl Seat {
     #[inline]
     pub(crate) fn line(&self) -> &Line {
         match self {
-            Self::Lane(lane) => &lane.line,
-            Self::Keyed(line) => line,
+            Self::Own(line) => line,
+            Self::Shared(line, _) => line,
         }
     }
 
@@ -150,26 +134,31 @@ impl Seat {
         &self.line().common.policy
     }
 
+    /// Nanoseconds since the circuit began.
+    pub(crate) fn age(&self, now: Instant) -> u64 {
+        self.line().circuit.age(now)
+    }
+
     /// An outcome.
     #[inline]
     pub(crate) fn settle(&self, ticket: Ticket, verdict: Verdict, hint: Option<Duration>) {
         let line = self.line();
-        let change = line.circuit.settle(&line.common.policy.rules, (ticket, self.lane()), verdict, hint, Instant::now);
+        let change = line.circuit.settle(&line.common.policy.rules, (ticket, self.at()), verdict, hint, Instant::now);
         line.tell(change);
     }
 
     /// First content of a request that is no probe.
     pub(crate) fn content(&self, ticket: Ticket, slow: bool, now: Instant) {
         let line = self.line();
-        let change = line.circuit.content(&line.common.policy.rules, (ticket, self.lane()), slow, now);
+        let change = line.circuit.content(&line.common.policy.rules, (ticket, self.at()), slow, now);
         line.tell(change);
     }
 
     #[inline]
-    fn lane(&self) -> usize {
+    fn at(&self) -> usize {
         match self {
-            Self::Lane(lane) => lane.at,
-            Self::Keyed(_) => 0,
+            Self::Own(_) => 0,
+            Self::Shared(_, at) => *at,
         }
     }
 }

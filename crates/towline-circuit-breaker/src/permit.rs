@@ -1,33 +1,33 @@
 //! A request that was let in, until its outcome is known.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
 use http::Response;
 use http_body::Body;
 use tokio::time::Instant;
 use towline_core::{
-    Call, Failure, FailureKind, Outcome, Phase, StreamHandle,
+    BoxError, Call, Error, Failure, FailureKind, Outcome, Phase, StreamHandle,
     body::{End, OnEnd},
 };
 
-use crate::{Verdict, circuit::Ticket, line::Seat};
+use crate::{Verdict, circuit::Ticket, line::Lane, span::nanos};
 
 /// Settles exactly once, on drop at the latest.
 pub(crate) struct Permit {
-    seat: Seat,
+    lane: Arc<Lane>,
     /// Taken when it settles; `None` from the beginning where the circuit only watches and would have refused.
     ticket: Option<Ticket>,
-    /// From when on somebody who leaves does so because it takes too long: at the deadline of the call, the age from which drops
-    /// count, the probe's own time.
-    due: Option<Instant>,
-    /// The call that it is part of, and when it was let in: a time limit above says there that it cuts it off.
-    call: Option<(Call, Instant)>,
-    /// Until when first content has to be there so as not to be slow. Taken when it is, and `None` where nobody asks.
-    slow_after: Option<Instant>,
+    /// When it was let in, in nanoseconds since its circuit began, where that matters: a permit is moved often and is better
+    /// small.
+    began: Option<NonZeroU64>,
+    /// The call that it is part of: its deadline stands there, and that a time limit above cuts it off.
+    call: Option<Call>,
     /// What is known of the stream whose end it awaits.
     stream: Option<StreamHandle>,
     /// Whether the service beneath was called: who is blamed for a time that ran out before that is not the provider.
     sent: bool,
+    /// Whether first content will be timed, and has not come.
+    untimed: bool,
     /// Whether first content is as good as the end.
     settles_early: bool,
 }
@@ -35,53 +35,46 @@ pub(crate) struct Permit {
 impl Permit {
     /// For a request whose times do not matter.
     #[inline]
-    pub(crate) const fn untimed(seat: Seat, ticket: Ticket) -> Self {
-        Self {
-            seat,
-            ticket: Some(ticket),
-            due: None,
-            call: None,
-            slow_after: None,
-            stream: None,
-            sent: false,
-            settles_early: false,
-        }
+    pub(crate) const fn new(lane: Arc<Lane>, ticket: Option<Ticket>) -> Self {
+        let (began, call, stream) = (None, None, None);
+        Self { lane, ticket, began, call, stream, sent: true, untimed: false, settles_early: false }
     }
 
-    pub(crate) fn timed(seat: Seat, ticket: Option<Ticket>, now: Instant, call: Option<&Call>) -> Self {
-        let policy = seat.policy();
-        let probe = ticket.filter(|ticket| ticket.is_probe()).map(|_| policy.rules.probe_deadline);
-        let ages = [policy.drops_after, probe].into_iter().flatten().filter_map(|age| now.checked_add(age));
-        // A deadline that has passed already is not the provider's fault.
-        let due = ages.chain(call.and_then(Call::deadline).filter(|deadline| *deadline > now)).min();
-        let call = call.map(|call| (call.clone(), now));
-        let slow_after = policy.rules.slow.and_then(|(limit, _)| now.checked_add(limit));
-        Self { seat, ticket, due, call, slow_after, stream: None, sent: false, settles_early: false }
+    /// For a request that was let in at `now`.
+    pub(crate) fn timed(lane: Arc<Lane>, ticket: Option<Ticket>, now: Instant, call: Option<&Call>) -> Self {
+        let mut permit = Self::new(lane, ticket);
+        permit.began = NonZeroU64::new(permit.lane.age(now).max(1));
+        permit.untimed = permit.lane.policy().rules.slow.is_some();
+        permit.call = call.cloned();
+        permit
     }
 
-    /// The service beneath is called.
+    /// Whether the service beneath is called, or is waited for.
+    pub(crate) const fn sent(&mut self, sent: bool) {
+        self.sent = sent;
+    }
+
+    /// Whether it has nothing more to report.
     #[inline]
-    pub(crate) const fn sent(mut self) -> Self {
-        self.sent = true;
-        self
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.ticket.is_none()
     }
 
     /// Reports a head that says enough by itself. One that is a success says nothing yet: its body has to be one too.
     #[inline]
-    pub(crate) fn saw_head<R: Body>(mut self, response: &Response<R>) -> Option<Self> {
+    pub(crate) fn saw_head<R: Body>(&mut self, response: &Response<R>) {
         if !(response.status().is_success() && response.extensions().is_empty()) {
             match Outcome::of_response(response) {
                 Outcome::Success => self.stream = StreamHandle::of(response.extensions()).cloned(),
                 outcome => {
                     self.report(&outcome);
-                    return None;
+                    self.dropped();
                 }
             }
         }
-        if self.slow_after.is_some() || self.is_probe() {
+        if self.untimed || self.is_probe() {
             self.await_content(response);
         }
-        Some(self)
     }
 
     /// A stream may go on for minutes, during which a probe would have everybody else refused. What a probe wants to know,
@@ -90,7 +83,7 @@ impl Permit {
     fn await_content<R: Body>(&mut self, response: &Response<R>) {
         self.settles_early = self.is_probe() && (self.stream.is_some() || response.body().size_hint().exact().is_none());
         // Without a handle the head is all that can be timed; and a stream that was held back begins with content.
-        if self.slow_after.is_some() && self.stream.as_ref().is_none_or(|stream| stream.content_events() > 0) {
+        if self.untimed && self.stream.as_ref().is_none_or(|stream| stream.content_events() > 0) {
             self.time_content();
         }
     }
@@ -104,20 +97,22 @@ impl Permit {
         }
     }
 
-    /// There was an error in place of an answer. That a layer beneath has cut the attempt off at the call's deadline is no
-    /// other thing than the drop that would have come in the next moment, which decides.
+    /// Reports an error in place of an answer, and makes it ours. That a layer beneath has cut the attempt off at the call's
+    /// deadline is no other thing than the drop that would have come in the next moment, which decides.
     #[cold]
-    pub(crate) fn ended(mut self, failure: &Failure) {
-        if failure.kind != FailureKind::DeadlineExceeded || !self.is_overdue(Instant::now()) {
-            self.failed(failure);
+    pub(crate) fn ended(mut self, error: impl Into<BoxError>) -> Error {
+        let error = Error::from(error.into());
+        if error.kind() != FailureKind::DeadlineExceeded || !self.is_overdue(Instant::now()) {
+            self.failed(error.failure());
         }
+        error
     }
 
     #[cold]
     fn failed(&mut self, failure: &Failure) {
-        let verdict = self.seat.policy().verdict(failure);
+        let verdict = self.lane.policy().verdict(failure);
         // What failed late, and had brought nothing, was slow too.
-        if verdict == Verdict::Failure && !self.is_probe() && self.is_slow(Instant::now()) {
+        if verdict == Verdict::Failure && self.untimed && !self.is_probe() && self.is_slow(Instant::now()) {
             self.time_content();
         }
         self.settle(verdict, failure.hint.retry_after);
@@ -126,7 +121,7 @@ impl Permit {
     #[inline]
     fn settle(&mut self, verdict: Verdict, hint: Option<Duration>) {
         if let Some(ticket) = self.ticket.take() {
-            self.seat.settle(ticket, verdict, hint);
+            self.lane.settle(ticket, verdict, hint);
         }
     }
 
@@ -143,7 +138,7 @@ impl Permit {
         if bytes == 0 || self.stream.as_ref().is_some_and(|stream| stream.content_events() == 0) {
             return;
         }
-        if self.slow_after.is_some() {
+        if self.untimed {
             self.time_content();
         }
         if self.settles_early {
@@ -157,17 +152,22 @@ impl Permit {
     fn time_content(&mut self) {
         let now = Instant::now();
         let slow = self.is_slow(now);
-        self.slow_after = None;
+        self.untimed = false;
         match self.ticket {
-            Some(ticket) if !ticket.is_probe() => self.seat.content(ticket, slow, now),
+            Some(ticket) if !ticket.is_probe() => self.lane.content(ticket, slow, now),
             Some(_) if slow => self.settle(Verdict::Failure, None),
             _ => {}
         }
     }
 
-    /// Whether first content is late, or comes late if it comes now.
+    /// Whether first content is late if it comes now.
     fn is_slow(&self, now: Instant) -> bool {
-        self.slow_after.is_some_and(|limit| limit < now)
+        self.lane.policy().rules.slow.is_some_and(|(limit, _)| self.age(now) > Some(nanos(limit)))
+    }
+
+    /// How old it is, in nanoseconds, if that matters.
+    fn age(&self, now: Instant) -> Option<u64> {
+        self.began.map(|began| self.lane.age(now).saturating_sub(began.get()))
     }
 
     #[inline]
@@ -175,16 +175,25 @@ impl Permit {
         self.ticket.is_some_and(Ticket::is_probe)
     }
 
-    /// Whether somebody who leaves now leaves because the provider took too long.
+    /// Whether somebody who leaves now leaves because the provider took too long: the call's deadline has passed meanwhile, a
+    /// time limit above has, or the age from which drops count, or a probe's own time.
     fn is_overdue(&self, now: Instant) -> bool {
-        let is_cut_off = || self.call.as_ref().is_some_and(|(call, began)| call.is_cut_off(*began));
-        self.sent && (self.due.is_some_and(|due| due <= now) || is_cut_off())
+        let policy = self.lane.policy();
+        let probe = self.is_probe().then_some(policy.rules.probe_deadline);
+        let limits = [policy.drops_after, probe].into_iter().flatten();
+        let too_old = || limits.into_iter().any(|limit| self.age(now) >= Some(nanos(limit)));
+        let cut_off = || {
+            let (Some(call), Some(age)) = (&self.call, self.age(now)) else { return false };
+            let began = now.checked_sub(Duration::from_nanos(age)).unwrap_or(now);
+            call.is_cut_off(began) || call.deadline().is_some_and(|deadline| began < deadline && deadline <= now)
+        };
+        self.sent && (too_old() || cut_off())
     }
 
-    /// Nobody has said what became of it: its future or body was dropped.
+    /// If nobody has said what became of it: its future or body was dropped.
     #[cold]
     fn dropped(&mut self) {
-        if self.is_overdue(Instant::now()) {
+        if !self.is_settled() && self.is_overdue(Instant::now()) {
             self.failed(&Failure::new(FailureKind::Timeout(Phase::Total)));
         }
         self.settle(Verdict::Neutral, None);
@@ -207,7 +216,7 @@ impl<E> OnEnd<E> for Permit {
 
     #[inline]
     fn data(&mut self, bytes: usize) {
-        if self.settles_early || self.slow_after.is_some() {
+        if self.settles_early || self.untimed {
             self.look_for_content(bytes);
         }
     }
@@ -216,7 +225,7 @@ impl<E> OnEnd<E> for Permit {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if self.ticket.is_some() {
+        if !self.is_settled() {
             self.dropped();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use http::{Request, Response};
@@ -10,7 +10,7 @@ use http_body::Body;
 use tower_service::Service;
 use towline_core::{BoxError, Error};
 
-use crate::{GuardedBody, ResponseFuture, breaker::Breaker, policy::KeyOf};
+use crate::{GuardedBody, ResponseFuture, breaker::Breaker, permit::Permit, policy::KeyOf};
 
 /// A service behind circuits; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 ///
@@ -69,24 +69,48 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(key) = &self.breaker.common.policy.key {
-            return keyed(self, key, request);
+            return self.call_keyed(key, request);
         }
-        match self.breaker.admit(self.lane, request.extensions(), None) {
-            Ok(permit) => ResponseFuture::admitted(self.inner.clone(), request, permit),
-            Err(error) => ResponseFuture::refused(error),
+        let permit = match self.breaker.admit(self.lane, request.extensions(), None) {
+            Ok(permit) => permit,
+            Err(error) => return ResponseFuture::refused(error),
+        };
+        let mut inner = self.inner.clone();
+        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => ResponseFuture::calling(inner.call(request), permit),
+            Poll::Ready(Err(error)) => ResponseFuture::refused(permit.ended(error)),
+            Poll::Pending => ResponseFuture::waiting(inner, request, permit),
         }
     }
 }
 
-/// A call whose circuit the user's own key names.
-fn keyed<S, B>(breaker: &CircuitBreaker<S>, key: &KeyOf, request: Request<B>) -> ResponseFuture<S, B>
-where
-    S: Service<Request<B>> + Clone,
-    S::Error: Into<BoxError>,
-{
-    let (head, body) = request.into_parts();
-    match breaker.breaker.admit(breaker.lane, &head.extensions, Some(key(&head))) {
-        Ok(permit) => ResponseFuture::admitted(breaker.inner.clone(), Request::from_parts(head, body), permit),
-        Err(error) => ResponseFuture::refused(error),
+impl<S: Clone> CircuitBreaker<S> {
+    /// A call whose circuit the user's own key names.
+    fn call_keyed<B>(&self, key: &KeyOf, request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        S::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        match self.breaker.admit(self.lane, &head.extensions, Some(key(&head))) {
+            Ok(permit) => self.start(Request::from_parts(head, body), permit),
+            Err(error) => ResponseFuture::refused(error),
+        }
+    }
+
+    /// Calls the service beneath at once if it is ready. If not, whoever polls first asks it again, and is the one who is
+    /// woken.
+    #[inline]
+    fn start<B>(&self, request: Request<B>, permit: Permit) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+        S::Error: Into<BoxError>,
+    {
+        let mut inner = self.inner.clone();
+        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => ResponseFuture::calling(inner.call(request), permit),
+            Poll::Ready(Err(error)) => ResponseFuture::refused(permit.ended(error)),
+            Poll::Pending => ResponseFuture::waiting(inner, request, permit),
+        }
     }
 }

@@ -31,10 +31,10 @@ impl Span {
         Self { bucket: NonZeroU64::new(nanos(length) / BUCKETS).unwrap_or(NonZeroU64::MIN) }
     }
 
-    /// The number of the bucket that lies so long after the first one's beginning.
+    /// The number of the bucket that lies so many nanoseconds after the first one's beginning.
     #[inline]
-    pub(crate) fn bucket(self, since: Duration) -> u64 {
-        nanos(since) / self.bucket
+    pub(crate) fn bucket(self, since: u64) -> u64 {
+        since / self.bucket
     }
 }
 
@@ -47,7 +47,7 @@ impl Ratio {
 
 /// Up to 584 years.
 #[inline]
-const fn nanos(time: Duration) -> u64 {
+pub(crate) const fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos() as u64)
 }
 
@@ -83,9 +83,9 @@ mod tests {
     fn the_bounds_of_time_do_no_harm() {
         for length in [Duration::ZERO, Duration::from_nanos(13), Duration::from_secs(86_400), Duration::MAX] {
             for since in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
-                let _ = Span::new(length).bucket(since);
+                let _ = Span::new(length).bucket(nanos(since));
             }
         }
-        assert_eq!(Span::new(Duration::from_secs(60)).bucket(Duration::from_millis(59_999)), 11);
+        assert_eq!(Span::new(Duration::from_secs(60)).bucket(nanos(Duration::from_millis(59_999))), 11);
     }
 }

@@ -109,26 +109,29 @@ impl<B: Body, H: OnEnd<B::Error>> Body for ObserveEnd<B, H> {
     type Data = B::Data;
     type Error = B::Error;
 
+    #[inline]
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Poll::Ready(polled) = this.body.as_mut().poll_frame(cx) else { return Poll::Pending };
-        if let (Some(observer), Some(Ok(frame))) = (this.observer.as_mut(), &polled)
-            && let Some(data) = frame.data_ref()
-        {
-            observer.data(data.remaining());
-        }
-        let end = match &polled {
-            None => Some(End::Complete),
-            Some(Err(error)) => Some(End::Failed(error)),
-            Some(Ok(frame)) if frame.is_trailers() || this.body.is_end_stream() => Some(End::Complete),
-            Some(Ok(_)) => None,
+        let polled = this.body.as_mut().poll_frame(cx);
+        // Nothing to tell any more, or not yet.
+        let (Some(observer), Poll::Ready(frame)) = (this.observer.as_mut(), &polled) else { return polled };
+        let end = match frame {
+            None => End::Complete,
+            Some(Err(error)) => End::Failed(error),
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    observer.data(data.remaining());
+                }
+                if !frame.is_trailers() && !this.body.is_end_stream() {
+                    return polled;
+                }
+                End::Complete
+            }
         };
-        if let Some(end) = end
-            && let Some(observer) = this.observer.take()
-        {
+        if let Some(observer) = this.observer.take() {
             observer.end(end);
         }
-        Poll::Ready(polled)
+        polled
     }
 
     fn size_hint(&self) -> SizeHint {
