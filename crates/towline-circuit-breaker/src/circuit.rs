@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::{
     Verdict,
-    circuit::rest::Rest,
+    circuit::rest::{Lazy, Rest},
     ring::Rings,
     rules::Rules,
     span::{Span, nanos},
@@ -37,8 +37,8 @@ pub(crate) struct Circuit {
     /// What succeeded.
     well: Rings,
     /// Whose first content came soon enough.
-    quick: Rings,
-    rest: Mutex<Rest>,
+    quick: Option<Box<Rings>>,
+    rest: Mutex<Lazy>,
 }
 
 /// What a request that was let in has to show when its outcome is known.
@@ -70,13 +70,12 @@ pub(crate) enum Change {
 impl Circuit {
     /// A closed circuit whose successes are counted in so many lanes.
     pub(crate) fn new(rules: &Rules, lanes: usize, now: Instant) -> Self {
-        let lanes = |on: bool| Rings::new(if on { lanes } else { 0 });
         Self {
             word: AtomicU64::new(Word::CLOSED.pack()),
             began: now,
-            well: lanes(rules.failures.is_some()),
-            quick: lanes(rules.slow.is_some()),
-            rest: Mutex::new(Rest::new(now)),
+            well: Rings::new(if rules.failures.is_some() { lanes } else { 0 }),
+            quick: rules.slow.map(|_| Box::new(Rings::new(lanes))),
+            rest: Mutex::new(Lazy::default()),
         }
     }
 
@@ -93,7 +92,8 @@ impl Circuit {
             return Ok((ticket, None));
         }
         let mut rest = self.rest.lock();
-        let decided = self.decide(&mut rest, rules, now);
+        let rest = rest.get(self.began);
+        let decided = self.decide(rest, rules, now);
         if decided.is_err() {
             rest.refused = rest.refused.saturating_add(1);
         }
@@ -123,22 +123,23 @@ impl Circuit {
 
     /// Takes notice of first content that came soon enough or was slow. Not for probes, whose success it is.
     pub(crate) fn content(&self, rules: &Rules, (ticket, lane): (Ticket, usize), slow: bool, now: Instant) -> Option<Change> {
-        let (_, ratio) = rules.slow?;
+        let ((_, ratio), quick) = rules.slow.zip(self.quick.as_ref())?;
         let number = self.bucket(ratio.span, now);
         if !slow {
             if self.load().generation == ticket.generation {
-                self.quick.record(lane, ticket.generation, number);
+                quick.record(lane, ticket.generation, number);
             }
             return None;
         }
         let mut rest = self.rest.lock();
+        let rest = rest.get(self.began);
         let word = self.load();
         if word.generation != ticket.generation || !word.counts() {
             return None;
         }
         let slow = rest.slow.record(number);
-        let met = ratio.is_met(slow.into(), self.quick.sum(word.generation, number));
-        met.then(|| self.trip(&mut rest, rules, word, now))
+        let met = ratio.is_met(slow.into(), quick.sum(word.generation, number));
+        met.then(|| self.trip(rest, rules, word, now))
     }
 
     /// What to do with a request that found the circuit other than closed. Whether it still is, only the lock tells.
@@ -178,6 +179,7 @@ impl Circuit {
         now: Instant,
     ) -> Option<Change> {
         let mut rest = self.rest.lock();
+        let rest = rest.get(self.began);
         let word = self.load();
         if word.generation != generation {
             return None;
@@ -187,11 +189,11 @@ impl Circuit {
             Verdict::Neutral => None,
             Verdict::Failure | Verdict::Soft => {
                 rest.told(hint, now);
-                Some(self.open(&mut rest, rules, word, now))
+                Some(self.open(rest, rules, word, now))
             }
             Verdict::Success => {
                 rest.successes = rest.successes.saturating_add(1);
-                (rest.successes >= rules.successes.get()).then(|| self.close(&mut rest, rules, word, now))
+                (rest.successes >= rules.successes.get()).then(|| self.close(rest, rules, word, now))
             }
         }
     }
@@ -222,6 +224,7 @@ impl Circuit {
 
     fn failed(&self, rules: &Rules, generation: u32, hint: Option<Duration>, now: Instant) -> Option<Change> {
         let mut rest = self.rest.lock();
+        let rest = rest.get(self.began);
         let count = |bits| {
             let word = Word::unpack(bits);
             (word.generation == generation && word.counts()).then(|| Word { run: word.run.saturating_add(1), ..word }.pack())
@@ -237,7 +240,7 @@ impl Circuit {
             let number = self.bucket(ratio.span, now);
             ratio.is_met(rest.failures.record(number).into(), self.well.sum(generation, number))
         });
-        (in_a_row || in_window || share).then(|| self.trip(&mut rest, rules, before, now))
+        (in_a_row || in_window || share).then(|| self.trip(rest, rules, before, now))
     }
 
     /// Nanoseconds since it began.

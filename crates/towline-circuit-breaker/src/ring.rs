@@ -8,14 +8,23 @@ use crate::{
 };
 
 /// Rings of which each thread writes its own, so that none waits for another's cache line; who wants the sum reads all.
-pub(crate) struct Rings(Box<[Ring]>);
+pub(crate) enum Rings {
+    /// Nobody wants to know.
+    Off,
+    /// In place, for there may be a million of these.
+    One(Ring),
+    Many(Box<[Apart]>),
+}
 
 /// A ring of buckets with exact counts, each bucket one word that is changed by compare-and-swap.
 ///
 /// A word says whose it is, so that nothing has to be emptied while the clock goes on: a thread that finds an older lap's count
 /// begins anew, one that was delayed and finds a newer lap's adds to that, and one of an earlier generation adds nothing.
+pub(crate) struct Ring([AtomicU64; BUCKETS as usize]);
+
+/// On cache lines of its own.
 #[repr(align(128))]
-struct Ring([AtomicU64; BUCKETS as usize]);
+pub(crate) struct Apart(Ring);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cell {
@@ -34,28 +43,47 @@ const MOST: u32 = (1 << 24) - 1;
 
 impl Rings {
     pub(crate) fn new(lanes: usize) -> Self {
-        Self((0..lanes).map(|_| Ring(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+        let ring = || Ring(std::array::from_fn(|_| AtomicU64::new(0)));
+        match lanes {
+            0 => Self::Off,
+            1 => Self::One(ring()),
+            lanes => Self::Many((0..lanes).map(|_| Apart(ring())).collect()),
+        }
     }
 
     /// Counts one in the bucket `number`.
     #[inline]
     pub(crate) fn record(&self, lane: usize, generation: u32, number: u64) {
-        if let Some(ring) = self.0.get(lane) {
+        let ring = match self {
+            Self::Off => None,
+            Self::One(ring) => Some(ring),
+            Self::Many(rings) => rings.get(lane).map(|Apart(ring)| ring),
+        };
+        if let Some(ring) = ring {
             ring.record(generation & EPOCHS, number);
         }
     }
 
     /// How many were counted in this generation within the window whose newest bucket is `number`.
     pub(crate) fn sum(&self, generation: u32, number: u64) -> u64 {
-        self.0.iter().map(|ring| ring.sum(generation & EPOCHS, number)).sum()
+        self.all().map(|ring| ring.sum(generation & EPOCHS, number)).sum()
     }
 
     /// Empties all for the generation that is about to begin.
     pub(crate) fn begin(&self, generation: u32, number: u64) {
-        for (at, cell) in self.0.iter().flat_map(|ring| (0..).zip(&ring.0)) {
+        for (at, cell) in self.all().flat_map(|ring| (0..).zip(&ring.0)) {
             let empty = Cell { epoch: generation & EPOCHS, lap: last_lap(at, number), count: 0 };
             cell.store(empty.pack(), Ordering::Release);
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Ring> {
+        let (one, many) = match self {
+            Self::Off => (None, &[][..]),
+            Self::One(ring) => (Some(ring), &[][..]),
+            Self::Many(rings) => (None, &**rings),
+        };
+        one.into_iter().chain(many.iter().map(|Apart(ring)| ring))
     }
 }
 
@@ -118,7 +146,7 @@ const fn last_lap(at: u64, number: u64) -> u32 {
 
 impl fmt::Debug for Rings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rings").field("lanes", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("Rings").field("lanes", &self.all().count()).finish_non_exhaustive()
     }
 }
 

@@ -39,8 +39,18 @@ pub(super) struct Rest {
     pub(super) refused: u64,
 }
 
+/// Made when it is first needed: most of a million circuits have never seen a failure.
+#[derive(Default)]
+pub(super) struct Lazy(Option<Box<Rest>>);
+
+impl Lazy {
+    pub(super) fn get(&mut self, began: Instant) -> &mut Rest {
+        self.0.get_or_insert_with(|| Box::new(Rest::new(began)))
+    }
+}
+
 impl Rest {
-    pub(super) fn new(now: Instant) -> Self {
+    fn new(now: Instant) -> Self {
         Self {
             window: Window::default(),
             failures: Window::default(),

@@ -12,12 +12,13 @@ use crate::{
 impl Circuit {
     /// The state that a request would meet at `now`.
     pub(crate) fn state(&self, rules: &Rules, now: Instant) -> CircuitState {
-        self.state_with(&self.rest.lock(), rules, now)
+        self.state_with(self.rest.lock().get(self.began), rules, now)
     }
 
     /// All that there is to tell.
     pub(crate) fn status(&self, rules: &Rules, now: Instant) -> CircuitStatus {
         let mut rest = self.rest.lock();
+        let rest = rest.get(self.began);
         rest.expire(rules, now);
         let word = self.load();
         let bucket = |span| self.bucket(span, now);
@@ -28,7 +29,7 @@ impl Circuit {
         };
         let (failures, successes) = if word.counts() { (failures, successes) } else { (0, 0) };
         CircuitStatus {
-            state: self.state_with(&rest, rules, now),
+            state: self.state_with(rest, rules, now),
             lasted: now.saturating_duration_since(rest.since),
             failures_in_a_row: word.run,
             failures,

@@ -56,6 +56,7 @@ impl Circuit {
     /// Opens or closes it for good, until it is reset.
     pub(crate) fn force(&self, rules: &Rules, open: bool, now: Instant) -> Option<Change> {
         let mut rest = self.rest.lock();
+        let rest = rest.get(self.began);
         let word = self.load();
         let (state, change) = if open {
             (State::ForcedOpen, Change::ForcedOpen { retry_after: rules.open.1 })
@@ -63,7 +64,7 @@ impl Circuit {
             (State::ForcedClosed, Change::ForcedClosed)
         };
         (word.state != state).then(|| {
-            self.enter(&mut rest, word.next(state), now);
+            self.enter(rest, word.next(state), now);
             change
         })
     }
@@ -71,17 +72,19 @@ impl Circuit {
     /// Closes it as if it were new, whatever it was told.
     pub(crate) fn reset(&self, rules: &Rules, now: Instant) -> Option<Change> {
         let mut rest = self.rest.lock();
+        let rest = rest.get(self.began);
         let word = self.load();
         rest.openings = 0;
         rest.not_before = None;
-        self.count_anew(&mut rest, rules, word.next(State::Closed), now);
+        self.count_anew(rest, rules, word.next(State::Closed), now);
         (word.state != State::Closed).then_some(Change::Closed)
     }
 
     fn count_anew(&self, rest: &mut Rest, rules: &Rules, next: Word, now: Instant) {
         rest.closed(now);
-        for (rings, ratio) in [(&self.well, rules.failures), (&self.quick, rules.slow.map(|(_, ratio)| ratio))] {
-            if let Some(ratio) = ratio {
+        let (well, quick) = (rules.failures, rules.slow.map(|(_, ratio)| ratio));
+        for (rings, ratio) in [(Some(&self.well), well), (self.quick.as_deref(), quick)] {
+            if let (Some(rings), Some(ratio)) = (rings, ratio) {
                 rings.begin(next.generation, self.bucket(ratio.span, now));
             }
         }
