@@ -18,7 +18,8 @@ use crate::{
     span::{Ratio, Span},
 };
 
-/// Puts a service behind circuits, one for each [`Target`](towline_core::Target) or [`key`](Self::key). See the [crate's page](crate).
+/// Puts a service behind circuits, one for each [`Target`](towline_core::Target) or [`key`](Self::key). See the
+/// [crate's page](crate).
 ///
 /// Clones, and all services that they are layered on, share their circuits. Configure it first: each of the configuring
 /// methods returns a layer with circuits of its own.

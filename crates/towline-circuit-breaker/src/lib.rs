@@ -29,20 +29,28 @@
 //!
 //! # When it opens, and when it closes
 //!
-//! - **Closed**, it lets everything through. It opens after 5 failures without a success in between
-//!   ([`consecutive_failures`](CircuitBreakerLayer::consecutive_failures)) or, if told so, after a number of failures
-//!   within a window that slides ([`failures_in`](CircuitBreakerLayer::failures_in)). A run reacts at once to an outage,
-//!   the window sees that every other request fails. The window is off unless set: five failures a minute are an outage for
-//!   one user and nothing for another.
+//! - **Closed**, it lets everything through. It opens when one of these holds, each of which may be off but not all:
+//!   - 5 failures without a success in between ([`consecutive_failures`](CircuitBreakerLayer::consecutive_failures)): the
+//!     quickest to see an outage, and blind to a provider that fails every other time;
+//!   - half of all requests within 60 s have failed, and there were 10
+//!     ([`failure_ratio`](CircuitBreakerLayer::failure_ratio)): sees that too, but needs its samples;
+//!   - a number of failures within a time ([`failures_in`](CircuitBreakerLayer::failures_in)); off, since five a minute are an
+//!     outage for one user and nothing for another;
+//!   - a share of slow first contents ([`slow_ratio`](CircuitBreakerLayer::slow_ratio)); off, since what is slow depends on
+//!     the model.
 //! - **Open**, it refuses everything for 5 s, and twice as long each further time up to 60 s
 //!   ([`open_for`](CircuitBreakerLayer::open_for)), times a random 1.0 to 1.5 that comes after the cap, so that clients do
 //!   not come back in step. It never opens for less than the longest `retry-after` that the provider gave with its
 //!   failures, which is believed up to 300 s. The doubling begins anew after a recovery: 60 s between closing and the first
 //!   failure of the next run.
 //! - **Half-open**, it lets one probe through at a time ([`probes`](CircuitBreakerLayer::probes)) and refuses the rest. Two
-//!   probes that succeed ([`success_threshold`](CircuitBreakerLayer::success_threshold)) close it; one that fails, or is
+//!   probes that succeed ([`success_threshold`](CircuitBreakerLayer::success_threshold)) close it, or begin a
+//!   [`ramp`](CircuitBreakerLayer::ramp) from a tenth of the requests to all, which is off unless set; one that fails, or is
 //!   told 429, opens it again. A probe under way for 60 s ([`probe_deadline`](CircuitBreakerLayer::probe_deadline)) makes
 //!   place for another.
+//!
+//! Windows slide in twelve steps and count exactly, each request once and when it is complete. Only a failure, or slowness,
+//! opens a circuit: the end of a success never does.
 //!
 //! A result counts only in the state in which its request was let in: a success from before the outage closes nothing, and a
 //! late failure reopens nothing. Changes happen when a request asks; there is no task.
@@ -50,9 +58,9 @@
 //! # What counts
 //!
 //! [`Outcome::of`](towline_core::Outcome::of) tells what became of a request, and [`Verdict::of`] what that means. In
-//! short: what the provider or the way to it did wrong is a failure; a 429 is neither success nor failure, for the limiter
-//! and the retry deal with that; what is wrong with the request or the credential, and what we refused ourselves, says
-//! nothing. [`counts`](CircuitBreakerLayer::counts) overrides it.
+//! short: what the provider or the way to it did wrong is a failure; a 429 is neither success nor failure, joins no run and is
+//! no sample of a ratio, for the limiter and the retry deal with that; what is wrong with the request or the credential, and
+//! what we refused ourselves, says nothing. [`counts`](CircuitBreakerLayer::counts) overrides it.
 //!
 //! It counts when it is known, so in the window of its *completion*, however long it took:
 //!
@@ -62,37 +70,45 @@
 //! 3. except that a *probe* that streams succeeds with its first content, or its first bytes without `ClassifyLayer`: a
 //!    stream may last ten minutes, and everybody else would be refused for as long;
 //! 4. a future or body that is dropped: says nothing, unless the service beneath was called and took too long. That is so
-//!    after the call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), for a probe after its own
-//!    deadline, and where a `TimeoutLayer` above cuts off what had at least half of its limit; then it is a timeout. A layer beneath that answers `DeadlineExceeded` once that deadline has passed is such a
-//!    drop too: else nobody whose deadline comes before the limit of an attempt would ever open a circuit. Time that ran out
-//!    while the service was not ready says nothing about a provider that was never asked.
+//!    after the call's deadline, after [`drops_after`](CircuitBreakerLayer::drops_after), for a probe after its own deadline,
+//!    and where a `TimeoutLayer` above cuts off what had at least half of its limit; then it is a timeout. A layer beneath
+//!    that answers `DeadlineExceeded` once that deadline has passed is such a drop too: else nobody whose deadline comes before
+//!    the limit of an attempt would ever open a circuit. Time that ran out while the service was not ready says nothing about a
+//!    provider that was never asked.
 //!
 //! # Whose circuit
 //!
-//! Requests with a [`Target`](towline_core::Target) have one circuit for each target's name; all others share one. They
-//! live in the layer, so that all services and clones made from it share them (axum applies a layer once per route). The
-//! circuit of a target that nobody asks for during ten minutes, or twice the longest open time, is forgotten.
+//! Requests with a [`Target`](towline_core::Target) have one circuit for each target's name; all others share one. A
+//! [`key`](CircuitBreakerLayer::key) of your own takes the place of the target. They live in the layer, so that all services
+//! and clones made from it share them (axum applies a layer once per route). A circuit that nobody asks for during ten
+//! minutes, or twice the longest open time, is forgotten, unless a request is under way or it was forced.
+//!
+//! [`handle`](CircuitBreakerLayer::handle) tells what they do, forces one open or closed, resets it, has all of them
+//! [only watch](CircuitBreakerHandle::metrics_only), and tells of their [transitions](CircuitBreakerHandle::transitions).
 //!
 //! # Errors
 //!
 //! A refusal is an [`Error`](towline_core::Error) of kind `CircuitOpen` with `retry_after`, never retried. It comes at
-//! once: the service is always ready, and readies a clone of the inner service only after it has let the request through.
-//! Everything else is the inner service's own error, converted.
+//! once: the service is always ready, and readies a clone of the inner service only after it has let the request through, in
+//! `call` if that can be done at once and else in the call's future. Everything else is the inner service's own error, converted.
 //!
 //! # Where it stands
 //!
 //! Beneath retry and fallback, so that each attempt is asked for and a refusal moves the call to its next target; above the
 //! rate limiter, so that an open circuit spends no tokens; above the timeout of an attempt, whose error it then sees. A
-//! timeout *above* it can only drop. Where requests carry a [`Call`](towline_core::Call), `TimeoutLayer` says so in there; without
-//! one, or with another crate's timeout, set `drops_after` to the same limit. Above retry, it would see one outcome per call,
-//! and a call that was saved by its second attempt as a success.
+//! timeout *above* it can only drop. Where requests carry a [`Call`](towline_core::Call), `TimeoutLayer` says so in there;
+//! without one, or with another crate's timeout, set `drops_after` to the same limit. Above retry, it would see one outcome per
+//! call, and a call that was saved by its second attempt as a success.
 //!
 //! # Cancellation, cost
 //!
-//! All futures and bodies may be dropped at any time, and a panic beneath is such a drop: a probe's place is given back. A
-//! request through a closed circuit without a target takes no lock, allocates nothing, and reads the clock once; a target's
-//! circuit is looked up under a short read lock. Time is `tokio::time::Instant`, so wall clocks do not matter and a paused
-//! clock drives it.
+//! All futures and bodies may be dropped at any time, and a panic beneath is such a drop: a probe's place is given back.
+//!
+//! A request through a closed circuit without a key takes no lock and allocates nothing, however many there are in a window: a
+//! load to be let in; a clock, and a compare-and-swap in a ring that its service shares with few others, when it succeeds.
+//! Nothing of that grows with the number of threads. What has a key or a [`Call`](towline_core::Call) reads the clock twice;
+//! a key's circuit is looked up under a short read lock. While the service beneath is not ready, the request waits on the heap.
+//! Time is `tokio::time::Instant`, so wall clocks do not matter and a paused clock drives it.
 //!
 //! # What it does not do
 //!

@@ -17,7 +17,7 @@ pub(crate) struct Permit {
     lane: Arc<Lane>,
     /// Taken when it settles; `None` from the beginning where the circuit only watches and would have refused.
     ticket: Option<Ticket>,
-    /// When it was let in, in nanoseconds since its circuit began, where that matters: a permit is moved often and is better
+    /// When it was let in, where that matters, in nanoseconds since its circuit began, and one more: a permit is moved often and is better
     /// small.
     began: Option<NonZeroU64>,
     /// The call that it is part of: its deadline stands there, and that a time limit above cuts it off.
@@ -43,7 +43,7 @@ impl Permit {
     /// For a request that was let in at `now`.
     pub(crate) fn timed(lane: Arc<Lane>, ticket: Option<Ticket>, now: Instant, call: Option<&Call>) -> Self {
         let mut permit = Self::new(lane, ticket);
-        permit.began = NonZeroU64::new(permit.lane.age(now).max(1));
+        permit.began = Some(NonZeroU64::MIN.saturating_add(permit.lane.age(now)));
         permit.untimed = permit.lane.policy().rules.slow.is_some();
         permit.call = call.cloned();
         permit
@@ -167,7 +167,7 @@ impl Permit {
 
     /// How old it is, in nanoseconds, if that matters.
     fn age(&self, now: Instant) -> Option<u64> {
-        self.began.map(|began| self.lane.age(now).saturating_sub(began.get()))
+        self.began.map(|began| self.lane.age(now).saturating_sub(began.get() - 1))
     }
 
     #[inline]

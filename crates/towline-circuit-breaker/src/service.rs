@@ -75,6 +75,7 @@ where
             Ok(permit) => permit,
             Err(error) => return ResponseFuture::refused(error),
         };
+        // As in `start`, word for word: by way of it, the request, which is large, would be moved once more.
         let mut inner = self.inner.clone();
         match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => ResponseFuture::calling(inner.call(request), permit),
@@ -100,7 +101,6 @@ impl<S: Clone> CircuitBreaker<S> {
 
     /// Calls the service beneath at once if it is ready. If not, whoever polls first asks it again, and is the one who is
     /// woken.
-    #[inline]
     fn start<B>(&self, request: Request<B>, permit: Permit) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,

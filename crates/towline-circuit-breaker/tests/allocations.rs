@@ -6,6 +6,7 @@ use std::{
     convert::Infallible,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use allocation_counter::measure;
@@ -13,9 +14,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 use towline_circuit_breaker::CircuitBreakerLayer;
-use towline_core::Target;
+use towline_core::{Call, Facts, Target};
 
 /// Allocations of one call, body included, to a service that itself allocates nothing.
 fn allocations(layer: &CircuitBreakerLayer, request: Request<Full<Bytes>>, body: &'static [u8]) -> u64 {
@@ -41,6 +43,26 @@ fn a_request_through_a_closed_circuit_allocates_nothing() {
     for body in ["", "{}"] {
         assert_eq!(allocations(&layer, Request::new(Full::default()), body.as_bytes()), 0);
     }
+}
+
+#[test]
+fn nor_does_it_with_any_rule_on_or_as_a_part_of_a_call() -> Result<(), towline_core::InvalidConfig> {
+    let (new, minute) = (CircuitBreakerLayer::new, Duration::from_secs(60));
+    let layers = [
+        new().without_failure_ratio()?,
+        new().failures_in(5, minute)?,
+        new().slow_ratio(minute, 0.5, minute, 10)?,
+        new().drops_after(minute).ramp(minute)?,
+        new().key(|_| None),
+        new().metrics_only(),
+    ];
+    for layer in layers {
+        assert_eq!(allocations(&layer, Request::new(Full::default()), b"{}"), 0);
+        let (now, mut request) = (Instant::now(), Request::new(Full::default()));
+        request.extensions_mut().insert(Call::new(Facts::default(), now, Some(now + minute)));
+        assert_eq!(allocations(&layer, request, b"{}"), 0);
+    }
+    Ok(())
 }
 
 #[test]
