@@ -17,8 +17,8 @@ pub(crate) struct Permit {
     lane: Arc<Lane>,
     /// Taken when it settles; `None` from the beginning where the circuit only watches and would have refused.
     ticket: Option<Ticket>,
-    /// When it was let in, where that matters, in nanoseconds since its circuit began, and one more: a permit is moved often and is better
-    /// small.
+    /// When it was let in, where that matters, in nanoseconds since its circuit began, and one more: a permit is moved often
+    /// and is better small.
     began: Option<NonZeroU64>,
     /// The call that it is part of: its deadline stands there, and that a time limit above cuts it off.
     call: Option<Call>,

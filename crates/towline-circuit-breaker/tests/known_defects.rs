@@ -157,6 +157,19 @@ async fn d5_a_timeout_above_the_breaker_opens_it_where_its_limit_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d5_a_drop_at_exactly_the_limit_is_a_timeout_and_a_moment_before_it_is_none() {
+    let (limit, moment) = (SECOND * 5, Duration::from_nanos(1));
+    for (age, opens) in [(limit, true), (limit - moment, false)] {
+        let layer = layer().consecutive_failures(1).unwrap().drops_after(limit);
+        let mut dropped = Box::pin(layer.layer(Upstream::new(Answer::Hang)).oneshot(request()));
+        std::future::poll_fn(|cx| std::task::Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await;
+        advance(age).await;
+        drop(dropped);
+        assert_eq!(matches!(layer.handle().state(None), CircuitState::Open { .. }), opens, "after {age:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn d5_a_drop_after_the_calls_deadline_is_a_timeout() {
     let layer = layer();
     let upstream = Upstream::new(Answer::Hang);
