@@ -27,7 +27,9 @@ pub use tracing::TracingObserver;
 #[cfg(feature = "call")]
 pub use towline_call::{CallLayer, CallService};
 #[cfg(feature = "circuit-breaker")]
-pub use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState, Verdict};
+pub use towline_circuit_breaker::{
+    CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState, CircuitStatus, Transition, Transitions, Verdict,
+};
 #[cfg(feature = "classify")]
 pub use towline_classify::{Classify, ClassifyLayer};
 pub use towline_core::{
