@@ -1,4 +1,4 @@
-//! The edge cases 1 to 7, 12 and 30 of the semantics' section 9, as far as they are classify's; each is named by its number.
+//! The edge cases 1 to 7, 12 and 30, as far as they are classify's; each is named by its number. The rest stand in `tests/tests/edge_cases.rs`.
 
 mod support;
 
