@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use towline_core::{Call, Error, Failure, FailureKind, Keyed, Target};
 
 use crate::{
-    line::{Common, Lane, Line},
+    line::{Common, Lane, Line, Terms},
     permit::Permit,
-    policy::Policy,
+    policy::{Policy, Settings},
 };
 
 /// The shortest time after which the circuit of a key that nobody asks for is forgotten.
@@ -29,7 +29,11 @@ const LANES: usize = 8;
 /// What a layer, its services and its handles share.
 #[derive(Debug)]
 pub(crate) struct Breaker {
+    pub(crate) settings: Settings,
     pub(crate) common: Arc<Common>,
+    terms: Arc<Terms>,
+    /// Those of the keys that have their own.
+    own: HashMap<Arc<str>, Arc<Terms>>,
     /// The circuit of requests without a key, once for each lane.
     shared: [Arc<Lane>; LANES],
     keyed: Keyed<Lane>,
@@ -40,14 +44,18 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let now = Instant::now();
         // Twice as long as any circuit stays open, so that none is forgotten before it has let a probe through.
-        let idle = IDLE.max(policy.rules.longest_open() * 2);
-        let common = Arc::new(Common { policy, ..Common::default() });
-        let line = Arc::new(Line::new(&common, LANES, None, None, now));
+        let idle = IDLE.max(settings.longest_open() * 2);
+        let common = Arc::new(Common { observer: settings.observer.clone(), ..Common::default() });
+        let terms = |policy: &Policy| Arc::new(Terms { policy: policy.clone(), common: Arc::clone(&common) });
+        let own = settings.own.iter().map(|(key, policy)| (Arc::clone(key), terms(policy))).collect();
+        let terms = terms(&settings.policy);
+        let line = Arc::new(Line::new(&terms, LANES, None, None, now));
         let shared = std::array::from_fn(|at| Arc::new(Lane::Shared(Arc::clone(&line), at)));
-        Self { common, shared, keyed: Keyed::new(idle, now), forced: Mutex::default(), next: AtomicUsize::new(0) }
+        let (keyed, forced, next) = (Keyed::new(idle, now), Mutex::default(), AtomicUsize::new(0));
+        Self { settings, common, terms, own, shared, keyed, forced, next }
     }
 
     /// The lane of a new service: each gets another, as long as there are some.
@@ -67,7 +75,7 @@ impl Breaker {
         let lane = self.shared.get(lane).unwrap_or(&self.shared[0]);
         if key.is_none()
             && call.is_none()
-            && !self.common.policy.times_requests()
+            && !self.settings.policy.times_requests()
             && let Some(ticket) = lane.line().pass()
         {
             return Ok(Permit::new(Arc::clone(lane), Some(ticket)));
@@ -114,7 +122,8 @@ impl Breaker {
     }
 
     fn keyed(&self, key: &Arc<str>, target: Option<&Target>, now: Instant) -> Arc<Lane> {
-        let new = || Lane::Own(Line::new(&self.common, 1, Some(Arc::clone(key)), target.cloned(), now));
+        let new =
+            || Lane::Own(Line::new(self.own.get(key).unwrap_or(&self.terms), 1, Some(Arc::clone(key)), target.cloned(), now));
         self.keyed.get_or_insert_with(key, now, new)
     }
 }

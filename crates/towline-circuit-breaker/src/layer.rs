@@ -1,7 +1,6 @@
 //! The layer: configuration and state.
 
 use std::{
-    num::NonZeroU32,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -13,10 +12,12 @@ use towline_core::{Failure, InvalidConfig, Jitter, Observer};
 use crate::{
     CircuitBreaker, CircuitBreakerHandle, Verdict,
     breaker::Breaker,
-    policy::Policy,
-    rules::ALL,
-    span::{Ratio, Span},
+    layer::check::{between, positive, share},
+    policy::{Policy, Settings},
+    span::Span,
 };
+
+mod check;
 
 /// Puts a service behind circuits, one for each [`Target`](towline_core::Target) or [`key`](Self::key). See the
 /// [crate's page](crate).
@@ -28,15 +29,11 @@ pub struct CircuitBreakerLayer {
     breaker: Arc<Breaker>,
 }
 
-/// More would be a mistake: in the unit, most likely.
-const A_DAY: Duration = Duration::from_secs(86_400);
-const AN_HOUR: Duration = Duration::from_secs(3600);
-
 impl CircuitBreakerLayer {
     /// A layer that opens after five failures in a row, or when of at least ten requests within a minute half have failed.
     #[must_use]
     pub fn new() -> Self {
-        Self::from_policy(Policy::default())
+        Self::from_settings(Settings::default())
     }
 
     /// Opens after `n` failures without a success in between. Default: 5.
@@ -186,7 +183,33 @@ impl CircuitBreakerLayer {
     /// ```
     #[must_use]
     pub fn key(self, key: impl Fn(&Parts) -> Option<Arc<str>> + Send + Sync + 'static) -> Self {
-        self.with(|policy| policy.key = Some(Arc::new(key)))
+        self.with_settings(|settings| settings.key = Some(Arc::new(key)))
+    }
+
+    /// Has the circuit of one target, by its name, or of one [`key`](Self::key) go by what `settings` was told rather than by
+    /// what this layer was. Default: all go by the same. Said twice of one key, the latter holds.
+    ///
+    /// It goes by all of the rules, times and limits of `settings`, by its [`counts`](Self::counts),
+    /// [`drops_after`](Self::drops_after) and [`jitter`](Self::jitter). Whose circuit it is, who hears of it, and whether it only
+    /// watches is this layer's to say; `settings` itself is left as it is, and has circuits of its own.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use towline_circuit_breaker::CircuitBreakerLayer;
+    ///
+    /// let patient = CircuitBreakerLayer::new().consecutive_failures(20)?.open_for(Duration::from_secs(1), Duration::from_secs(10))?;
+    /// let breaker = CircuitBreakerLayer::new().settings_for("local-model", patient);
+    /// # let _ = breaker;
+    /// # Ok::<_, towline_core::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "a layer is said in place, as one line of the configuration")]
+    pub fn settings_for(self, key: impl Into<Arc<str>>, settings: Self) -> Self {
+        let own = settings.breaker.settings.policy.clone();
+        self.with_settings(|settings| {
+            settings.own.insert(key.into(), own);
+        })
     }
 
     /// Only watches: counts, opens, closes and tells of it, but refuses nothing, until its handle says
@@ -221,7 +244,7 @@ impl CircuitBreakerLayer {
     #[must_use]
     pub fn observer(self, observer: impl Into<Observer>) -> Self {
         let observer = observer.into();
-        self.with(|policy| policy.observer = observer)
+        self.with_settings(|settings| settings.observer = observer)
     }
 
     /// Takes its chance from `jitter`. Default: seeded by the operating system.
@@ -237,22 +260,26 @@ impl CircuitBreakerLayer {
     }
 
     fn with(self, change: impl FnOnce(&mut Policy)) -> Self {
-        let mut policy = self.breaker.common.policy.clone();
-        change(&mut policy);
-        Self::from_policy(policy)
+        self.with_settings(|settings| change(&mut settings.policy))
+    }
+
+    fn with_settings(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.breaker.settings.clone();
+        change(&mut settings);
+        Self::from_settings(settings)
     }
 
     /// Turns the rule `name` off, if that is not the last one.
     fn without(self, name: &'static str, off: impl FnOnce(&mut Policy)) -> Result<Self, InvalidConfig> {
         let layer = self.with(off);
-        let opens = layer.breaker.common.policy.rules.can_open();
+        let opens = layer.breaker.settings.policy.rules.can_open();
         opens
             .then_some(layer)
             .ok_or_else(|| InvalidConfig::new(name, "is the only rule that opens the circuit; set another first"))
     }
 
-    fn from_policy(policy: Policy) -> Self {
-        Self { breaker: Arc::new(Breaker::new(policy)) }
+    fn from_settings(settings: Settings) -> Self {
+        Self { breaker: Arc::new(Breaker::new(settings)) }
     }
 }
 
@@ -268,27 +295,6 @@ impl<S> Layer<S> for CircuitBreakerLayer {
     fn layer(&self, inner: S) -> CircuitBreaker<S> {
         CircuitBreaker::new(inner, Arc::clone(&self.breaker))
     }
-}
-
-fn positive(field: &'static str, n: u32) -> Result<NonZeroU32, InvalidConfig> {
-    NonZeroU32::new(n).ok_or_else(|| InvalidConfig::new(field, "must be at least 1"))
-}
-
-/// A share as a user gives it.
-fn share(ratio: f64, window: Duration, min_samples: u32) -> Result<Ratio, InvalidConfig> {
-    // Whatever is no number is out of range; in range the cast is exact.
-    let millionths = (ratio * f64::from(ALL)).round() as u32;
-    if !(ratio > 0.0 && ratio <= 1.0 && millionths > 0) {
-        return Err(InvalidConfig::new("ratio", "must be above 0 and at most 1, to a millionth"));
-    }
-    if !(Duration::from_secs(1)..=AN_HOUR).contains(&window) {
-        return Err(InvalidConfig::new("window", "must lie between a second and an hour"));
-    }
-    Ok(Ratio { millionths, span: Span::new(window), samples: positive("min_samples", min_samples)? })
-}
-
-fn between(field: &'static str, value: Duration, least: Duration, why: &'static str) -> Result<(), InvalidConfig> {
-    if (least..=A_DAY).contains(&value) { Ok(()) } else { Err(InvalidConfig::new(field, why)) }
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@
 //!
 //! Requests with a [`Target`](towline_core::Target) have one circuit for each target's name; all others share one. A
 //! [`key`](CircuitBreakerLayer::key) of your own takes the place of the target. They live in the layer, so that all services
-//! and clones made from it share them (axum applies a layer once per route). A circuit that nobody asks for during ten
+//! and clones made from it share them (axum applies a layer once per route). All go by the same rules, except
+//! those that have [settings](CircuitBreakerLayer::settings_for) of their own. A circuit that nobody asks for during ten
 //! minutes, or twice the longest open time, is forgotten, unless a request is under way or it was forced.
 //!
 //! [`handle`](CircuitBreakerLayer::handle) tells what they do, forces one open or closed, resets it, has all of them

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use towline_core::{Event, Target};
+use towline_core::{Event, Observer, Target};
 
 use crate::{
     CircuitState, CircuitStatus, Transition, Verdict,
@@ -22,10 +22,17 @@ use crate::{
 /// What all circuits of a layer have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Common {
-    pub(crate) policy: Policy,
+    pub(crate) observer: Observer,
     pub(crate) feed: Feed,
     /// Whether circuits only watch.
     pub(crate) metrics_only: AtomicBool,
+}
+
+/// What all circuits of a layer have in common that go by the same policy: a pointer each, for there may be a million of them.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) policy: Policy,
+    pub(crate) common: Arc<Common>,
 }
 
 #[derive(Debug)]
@@ -33,7 +40,7 @@ pub(crate) struct Line {
     circuit: Circuit,
     key: Option<Arc<str>>,
     target: Option<Target>,
-    common: Arc<Common>,
+    terms: Arc<Terms>,
 }
 
 /// Where a request belongs until its outcome is known: a circuit, and the lane in which its success is counted.
@@ -49,8 +56,8 @@ pub(crate) enum Lane {
 }
 
 impl Line {
-    pub(crate) fn new(common: &Arc<Common>, lanes: usize, key: Option<Arc<str>>, target: Option<Target>, now: Instant) -> Self {
-        Self { circuit: Circuit::new(&common.policy.rules, lanes, now), key, target, common: Arc::clone(common) }
+    pub(crate) fn new(terms: &Arc<Terms>, lanes: usize, key: Option<Arc<str>>, target: Option<Target>, now: Instant) -> Self {
+        Self { circuit: Circuit::new(&terms.policy.rules, lanes, now), key, target, terms: Arc::clone(terms) }
     }
 
     /// Lets a request in without a clock, a lock or a word to anybody, if the circuit is closed.
@@ -61,33 +68,33 @@ impl Line {
 
     /// Lets a request in, or refuses it. While circuits only watch, nothing is refused: it goes without a ticket.
     pub(crate) fn admit(&self, now: Instant) -> Result<Option<Ticket>, Duration> {
-        match self.circuit.admit(&self.common.policy.rules, now) {
+        match self.circuit.admit(&self.terms.policy.rules, now) {
             Ok((ticket, change)) => {
                 self.tell(change);
                 Ok(Some(ticket))
             }
-            Err(_) if self.common.metrics_only.load(Ordering::Relaxed) => Ok(None),
+            Err(_) if self.terms.common.metrics_only.load(Ordering::Relaxed) => Ok(None),
             Err(retry_after) => {
-                self.common.policy.observer.tell(&Event::CircuitRejected { target: self.target.as_ref(), retry_after });
+                self.terms.common.observer.tell(&Event::CircuitRejected { target: self.target.as_ref(), retry_after });
                 Err(retry_after)
             }
         }
     }
 
     pub(crate) fn force(&self, open: bool, now: Instant) {
-        self.tell(self.circuit.force(&self.common.policy.rules, open, now));
+        self.tell(self.circuit.force(&self.terms.policy.rules, open, now));
     }
 
     pub(crate) fn reset(&self, now: Instant) {
-        self.tell(self.circuit.reset(&self.common.policy.rules, now));
+        self.tell(self.circuit.reset(&self.terms.policy.rules, now));
     }
 
     pub(crate) fn state(&self, now: Instant) -> CircuitState {
-        self.circuit.state(&self.common.policy.rules, now)
+        self.circuit.state(&self.terms.policy.rules, now)
     }
 
     pub(crate) fn status(&self, now: Instant) -> CircuitStatus {
-        self.circuit.status(&self.common.policy.rules, now)
+        self.circuit.status(&self.terms.policy.rules, now)
     }
 
     /// Outside the circuit's lock.
@@ -108,7 +115,7 @@ impl Line {
             Change::ForcedOpen { .. } => CircuitState::ForcedOpen,
             Change::ForcedClosed => CircuitState::ForcedClosed,
         };
-        self.common.feed.tell(|| Transition { key: self.key.clone(), state });
+        self.terms.common.feed.tell(|| Transition { key: self.key.clone(), state });
         let target = self.target.as_ref();
         let event = match change {
             Change::Opened { retry_after } | Change::ForcedOpen { retry_after } => Event::CircuitOpened { target, retry_after },
@@ -116,7 +123,7 @@ impl Line {
             Change::Closed | Change::Ramping | Change::ForcedClosed => Event::CircuitClosed { target },
             Change::Ramped => return,
         };
-        self.common.policy.observer.tell(&event);
+        self.terms.common.observer.tell(&event);
     }
 }
 
@@ -131,7 +138,7 @@ impl Lane {
 
     #[inline]
     pub(crate) fn policy(&self) -> &Policy {
-        &self.line().common.policy
+        &self.line().terms.policy
     }
 
     /// Nanoseconds since the circuit began.
@@ -143,14 +150,14 @@ impl Lane {
     #[inline]
     pub(crate) fn settle(&self, ticket: Ticket, verdict: Verdict, hint: Option<Duration>) {
         let line = self.line();
-        let change = line.circuit.settle(&line.common.policy.rules, (ticket, self.at()), verdict, hint, Instant::now);
+        let change = line.circuit.settle(&line.terms.policy.rules, (ticket, self.at()), verdict, hint, Instant::now);
         line.tell(change);
     }
 
     /// First content of a request that is no probe.
     pub(crate) fn content(&self, ticket: Ticket, slow: bool, now: Instant) {
         let line = self.line();
-        let change = line.circuit.content(&line.common.policy.rules, (ticket, self.at()), slow, now);
+        let change = line.circuit.content(&line.terms.policy.rules, (ticket, self.at()), slow, now);
         line.tell(change);
     }
 

@@ -68,7 +68,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Some(key) = &self.breaker.common.policy.key {
+        if let Some(key) = &self.breaker.settings.key {
             return self.call_keyed(key, request);
         }
         let permit = match self.breaker.admit(self.lane, request.extensions(), None) {

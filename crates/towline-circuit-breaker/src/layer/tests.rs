@@ -37,7 +37,7 @@ fn nonsense_is_refused_by_name() {
 fn each_rule_may_be_off_but_not_all() -> Result<(), InvalidConfig> {
     let layer = CircuitBreakerLayer::new().failures_in(5, Duration::from_secs(60))?;
     let layer = layer.without_consecutive_failures()?.without_failure_ratio()?;
-    assert!(layer.breaker.common.policy.rules.consecutive.is_none());
-    assert!(layer.consecutive_failures(3)?.breaker.common.policy.rules.consecutive.is_some());
+    assert!(layer.breaker.settings.policy.rules.consecutive.is_none());
+    assert!(layer.consecutive_failures(3)?.breaker.settings.policy.rules.consecutive.is_some());
     Ok(())
 }
