@@ -57,7 +57,7 @@ pub use keyed::Keyed;
 pub use observe::{Event, Observe, Observer, StopReason};
 pub use outcome::{Outcome, wall_clock};
 pub use stream::{StreamEnd, StreamHandle, Usage};
-pub use target::{Credential, Dialect, Target};
+pub use target::{Credential, Dialect, Price, Target};
 
 /// Any error at all: what the services beneath a layer may answer with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -32,6 +32,13 @@
 //! # Ok::<(), towline_core::BoxError>(()) }).unwrap();
 //! ```
 //!
+//! # What is one target's own
+//!
+//! Beside what makes the request, a target may carry what the layers beneath take in the place of what they were told for all: attempts
+//! ([`with_attempts`](towline_core::Target::with_attempts)), time limits of an attempt
+//! ([`with_timeout`](towline_core::Target::with_timeout)); and what orders the targets: a weight, by which they are drawn, or a
+//! price ([`cheapest_first`](FallbackLayer::cheapest_first)).
+//!
 //! # What moves on
 //!
 //! What became of a hop is read by `Outcome::of`. In this order:

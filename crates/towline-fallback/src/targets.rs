@@ -39,6 +39,29 @@ impl Targets {
         Ok(())
     }
 
+    /// Orders the ordinary targets by what they charge; those that charge the same stay in their order.
+    ///
+    /// # Errors
+    ///
+    /// `cheapest_first` if one has no price, or a weight.
+    pub(crate) fn cheapest_first(&mut self) -> Result<(), InvalidConfig> {
+        let wrong = |why: &str, target: &Target| InvalidConfig::new("cheapest_first", format!("{why}: {:?}", target.name()));
+        let mut priced = Vec::with_capacity(self.all.len());
+        for (_, target) in self.of(Role::Ordinary) {
+            let price = target.price().ok_or_else(|| wrong("a target has no price", target))?;
+            if target.weight().is_some() {
+                return Err(wrong("a target is drawn by its weight", target));
+            }
+            priced.push((price.input().saturating_mul(INPUT_FOR_OUTPUT).saturating_add(price.output()), target.clone()));
+        }
+        priced.sort_by_key(|(charged, _)| *charged);
+        let places = self.all.iter_mut().zip(&self.roles).filter(|(_, role)| **role == Role::Ordinary);
+        for ((place, _), (_, target)) in places.zip(priced) {
+            *place = target;
+        }
+        Ok(())
+    }
+
     pub(crate) fn all(&self) -> &[Target] {
         &self.all
     }
@@ -88,6 +111,9 @@ impl Targets {
         all.filter(move |(_, (_, other))| **other == role).map(|(at, (target, _))| (at, target))
     }
 }
+
+/// How many tokens of input there are for one of output where prices are compared.
+const INPUT_FOR_OUTPUT: u64 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +167,26 @@ mod tests {
         assert_eq!(targets.next(Role::Window, |at| at == 1, &Jitter::new()), None);
         assert!(!targets.has_left(Role::Window, |at| at == 1));
         assert!(targets.add(Role::Window, "context_window_targets", [large]).is_err());
+    }
+
+    #[test]
+    fn ordinary_targets_are_ordered_by_price_and_others_keep_their_places() {
+        let priced = |name: &str, input, output| {
+            Target::new(name, "http://host").unwrap().with_price(towline_core::Price::per_million(input, output).unwrap())
+        };
+        let mut targets = Targets::default();
+        let ordinary = [priced("dear", 5.0, 25.0), priced("as cheap", 1.0, 2.0), priced("cheap", 0.0, 5.0)];
+        targets.add(Role::Ordinary, "targets", ordinary).unwrap();
+        targets.add(Role::Window, "context_window_targets", [Target::new("large", "http://host").unwrap()]).unwrap();
+        targets.cheapest_first().unwrap();
+        assert_eq!(targets.all().iter().map(Target::name).collect::<Vec<_>>(), ["as cheap", "cheap", "dear", "large"]);
+        assert_eq!(targets.role(3), Some(Role::Window));
+
+        for wrong in [Target::new("?", "http://host").unwrap(), priced("?", 1.0, 1.0).with_weight(NonZeroU32::MIN)] {
+            let mut targets = Targets::default();
+            targets.add(Role::Ordinary, "targets", [wrong]).unwrap();
+            assert_eq!(targets.cheapest_first().unwrap_err().field(), "cheapest_first");
+        }
     }
 
     proptest! {

@@ -40,7 +40,8 @@ impl RetryLayer {
         }
     }
 
-    /// The most attempts of a call, the first one included. Default: 3. With 1, and no [`table`](Self::table), no
+    /// The most attempts of a call, the first one included, unless its target has a number of its own
+    /// ([`Target::with_attempts`](towline_core::Target::with_attempts)). Default: 3. With 1, and no [`table`](Self::table), no
     /// request is kept.
     ///
     /// # Errors

@@ -78,7 +78,7 @@
 //!
 //! | what | default | set by |
 //! |---|---|---|
-//! | attempts in all | 3 | [`attempts`](RetryLayer::attempts), for a kind of failure [`table`](RetryLayer::table) |
+//! | attempts in all | 3 | [`attempts`](RetryLayer::attempts), for one target [`Target::with_attempts`], for a kind of failure [`table`](RetryLayer::table) |
 //! | wait before retry n = 0, 1 ... | 0 to min(8 s, 500 ms * 2^n) | [`backoff`](RetryLayer::backoff) |
 //! | the same for `RateLimited` and `Overloaded` | 0 to min(20 s, 1 s * 2^n) | [`throttle_backoff`](RetryLayer::throttle_backoff) |
 //! | the same after a 502 | the base is at most 100 ms | - |

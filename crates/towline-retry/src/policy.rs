@@ -32,6 +32,8 @@ pub(crate) struct Failed<'a> {
     pub(crate) free_made: bool,
     /// Whether another target waits.
     pub(crate) has_alternative: bool,
+    /// The target's own number of attempts, if it has one.
+    pub(crate) own: Option<NonZeroU32>,
     /// What is left until the call's deadline, if it has one.
     pub(crate) remaining: Option<Duration>,
 }
@@ -65,16 +67,18 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether a second attempt can ever be made, so that it is worth keeping a copy of the request.
-    pub(crate) fn may_retry(&self) -> bool {
-        self.attempts > NonZeroU32::MIN || self.table.is_some()
+    /// Whether a second attempt can ever be made at a target with this number of its own, so that it is worth keeping a copy of the
+    /// request.
+    pub(crate) fn may_retry(&self, own: Option<NonZeroU32>) -> bool {
+        own.unwrap_or(self.attempts) > NonZeroU32::MIN || self.table.is_some()
     }
 
     /// Decides what follows a failure. `up_to` draws a wait between zero and its argument; it is asked once at most.
     pub(crate) fn decide(&self, failed: &Failed<'_>, up_to: impl FnOnce(Duration) -> Duration) -> Decision {
         let failure = failed.failure;
         let elsewhere = failed.has_alternative && failure.kind == FailureKind::RateLimited;
-        let Some(most) = self.most(failure, elsewhere) else { return Decision::Stop(StopReason::NotRetryable) };
+        let usual = failed.own.unwrap_or(self.attempts).get();
+        let Some(most) = self.most(failure, usual, elsewhere) else { return Decision::Stop(StopReason::NotRetryable) };
         let free = failure.kind == FailureKind::Connect && !failed.free_made && most > 1;
         if failed.attempts >= most && !free {
             return Decision::Stop(StopReason::Attempts);
@@ -94,7 +98,7 @@ impl Policy {
     }
 
     /// The most attempts for a failure; `None` if it is not worth a further one.
-    fn most(&self, failure: &Failure, elsewhere: bool) -> Option<u32> {
+    fn most(&self, failure: &Failure, usual: u32, elsewhere: bool) -> Option<u32> {
         if !is_worth_a_retry(failure) {
             return None;
         }
@@ -102,9 +106,9 @@ impl Policy {
         match failure.retry {
             _ if told.is_some() => told,
             _ if is_silence(failure.kind) => None,
-            RetryVerdict::Once => Some(self.attempts.get().min(2)),
-            _ if elsewhere => Some(self.attempts.get().min(2)),
-            _ => Some(self.attempts.get()),
+            RetryVerdict::Once => Some(usual.min(2)),
+            _ if elsewhere => Some(usual.min(2)),
+            _ => Some(usual),
         }
     }
 

@@ -130,6 +130,7 @@ impl Progress {
             attempts: self.sent.saturating_sub(u32::from(self.free_made)),
             free_made: self.free_made,
             has_alternative: self.call.as_ref().is_some_and(Call::has_alternative),
+            own: self.target.as_ref().and_then(Target::attempts),
             remaining: self.call.as_ref().and_then(|call| call.remaining(now)),
         };
         self.shared.policy.decide(&failed, |most| self.shared.jitter.up_to(most))

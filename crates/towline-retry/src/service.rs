@@ -9,7 +9,7 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
-use towline_core::{BoxError, Error, KeptRequest, body::TryClone};
+use towline_core::{BoxError, Error, KeptRequest, Target, body::TryClone};
 
 use crate::{future::ResponseFuture, layer::Shared, progress::Progress};
 
@@ -64,7 +64,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let progress = Progress::new(Arc::clone(&self.shared), request.extensions());
-        let kept = if self.shared.policy.may_retry() { KeptRequest::keep(&request) } else { None };
+        let own = Target::of(request.extensions()).and_then(Target::attempts);
+        let kept = if self.shared.policy.may_retry(own) { KeptRequest::keep(&request) } else { None };
         let Some(kept) = kept else {
             return ResponseFuture::new(self.inner.call(request), None, progress);
         };

@@ -63,6 +63,10 @@ fn a_success_costs_one_allocation_however_many_headers_there_are() {
 #[test]
 fn what_is_sent_once_costs_nothing() {
     assert_eq!(counted(&RetryLayer::new().attempts(1).unwrap(), full()), 0);
+    let mut to_target = full();
+    to_target.extensions_mut().insert(Target::new("once", "http://host").unwrap().with_attempts(std::num::NonZeroU32::MIN));
+    let layer = RetryLayer::new().without_budget();
+    assert_eq!(counted(&layer, to_target), 0, "by the target's own word");
     let once: ReplayBody = ReplayBody::once(Full::from("a stream"));
     assert_eq!(counted(&RetryLayer::new(), request(once)), 0);
 }

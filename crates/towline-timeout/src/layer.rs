@@ -149,7 +149,8 @@ impl TimeoutLayer {
     }
 
     /// Chooses the limits of each request by what it says of itself, and by where it goes; where `profile` returns `None`, those
-    /// of this layer hold. The facts of a request without a [`Call`](towline_core::Call) say nothing.
+    /// of this layer hold. What the target says for itself ([`Target::with_timeout`]) goes before both. The facts of a request without a
+    /// [`Call`](towline_core::Call) say nothing.
     ///
     /// Which models think for long is yours to say, since a list of their names would be wrong within months:
     ///
@@ -198,14 +199,18 @@ impl<S> Layer<S> for TimeoutLayer {
 }
 
 impl Config {
-    /// The limits of one request.
+    /// The limits of one request: what the target says for itself, else what the profile chooses, else ours.
     pub(crate) fn limits_of(&self, facts: Option<&Facts>, target: Option<&Target>) -> Limits {
-        let Some(profile) = &self.profile else { return self.limits };
-        let chosen = match facts {
+        let limits = self.chosen(facts, target).unwrap_or(self.limits);
+        target.map_or(limits, |target| limits.at(target))
+    }
+
+    fn chosen(&self, facts: Option<&Facts>, target: Option<&Target>) -> Option<Limits> {
+        let profile = self.profile.as_ref()?;
+        match facts {
             Some(facts) => profile(facts, target),
             None => profile(&Facts::default(), target),
-        };
-        chosen.unwrap_or(self.limits)
+        }
     }
 }
 

@@ -53,7 +53,9 @@
 //! | [`TimeoutLayer::call`] | - | - | - | - | 600 s | 3600 s |
 //!
 //! With no limit set only the deadline is kept; without that too, this layer passes all through. Which models think for long, and
-//! so need the limits of `reasoning`, a [`profile`](TimeoutLayer::profile) of yours says for each request.
+//! so need the limits of `reasoning`, a [`profile`](TimeoutLayer::profile) of yours says for each request. A
+//! [`Target`](towline_core::Target) that a fallback above has chosen may have limits of its own
+//! ([`with_timeout`](towline_core::Target::with_timeout)), which go before both.
 //!
 //! # Streams
 //!

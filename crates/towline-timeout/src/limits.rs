@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use towline_core::Phase;
+use towline_core::{Phase, Target};
 
 /// The limits of a [`TimeoutLayer`](crate::TimeoutLayer), as a value: what its [`profile`](crate::TimeoutLayer::profile) chooses
 /// from. [`TimeoutLayer::limits`](crate::TimeoutLayer::limits) makes it; `Debug` shows each.
@@ -60,6 +60,19 @@ pub(crate) struct Cut {
 impl Limits {
     pub(crate) const NONE: Self =
         Self { head: None, first_content: None, idle: None, content_idle: None, floor: None, total: None, stream_total: None };
+
+    /// The same at `target`, whose own limits take the place of these.
+    pub(crate) fn at(mut self, target: &Target) -> Self {
+        let own = |phase| target.timeout(phase);
+        let put = |limit: &mut Option<Duration>, own: Option<Duration>| *limit = own.or(*limit);
+        put(&mut self.head, own(Phase::Head));
+        put(&mut self.first_content, own(Phase::FirstContent).or(own(Phase::Head)));
+        put(&mut self.idle, own(Phase::Idle));
+        put(&mut self.content_idle, own(Phase::ContentIdle));
+        put(&mut self.total, own(Phase::Total));
+        put(&mut self.stream_total, own(Phase::Total));
+        self
+    }
 
     /// Whether any of them says more about streams than how long they may be silent, and take in all.
     pub(crate) const fn know_streams(&self) -> bool {

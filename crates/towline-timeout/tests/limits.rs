@@ -46,6 +46,16 @@ async fn reading(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_with_a_limit_of_its_own_is_waited_for_no_longer_and_no_shorter() {
+    for own in [5, 500] {
+        let target = Target::new("primary", "http://host").unwrap().with_timeout(Phase::Head, secs(own)).unwrap();
+        let began = Instant::now();
+        let error = TimeoutLayer::attempt().layer(service_fn(never)).oneshot(request_with(target)).await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (HEAD, secs(own)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_is_a_timeout_of_the_provider() {
     let heard = Arc::new(Heard::default());
     let layer = TimeoutLayer::attempt().observer(Arc::clone(&heard));

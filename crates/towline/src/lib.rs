@@ -34,8 +34,8 @@ pub use towline_circuit_breaker::{
 pub use towline_classify::{Classify, ClassifyLayer};
 pub use towline_core::{
     Attempt, Authorize, Authorized, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint,
-    InvalidConfig, Jitter, Observe, Observer, Origin, Outcome, Phase, RetryBudget, RetryVerdict, Scope, StopReason, StreamEnd,
-    StreamHandle, Target, Unsigned, Usage, body, for_body,
+    InvalidConfig, Jitter, Observe, Observer, Origin, Outcome, Phase, Price, RetryBudget, RetryVerdict, Scope, StopReason,
+    StreamEnd, StreamHandle, Target, Unsigned, Usage, body, for_body,
 };
 #[cfg(feature = "fallback")]
 pub use towline_fallback::{

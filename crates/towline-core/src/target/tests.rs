@@ -1,3 +1,5 @@
+use http::{HeaderName, HeaderValue};
+
 use super::*;
 
 #[test]

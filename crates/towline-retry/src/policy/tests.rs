@@ -52,6 +52,7 @@ fn model(attempts: u32, table: Option<u32>, failed: &Failed<'_>) -> Result<(f64,
     }
     let silent = [Phase::Head, Phase::FirstContent, Phase::Total].map(FailureKind::Timeout).contains(&failure.kind);
     let elsewhere = failed.has_alternative && failure.kind == FailureKind::RateLimited;
+    let attempts = failed.own.map_or(attempts, NonZeroU32::get);
     let most = match table {
         Some(most) => most,
         None if silent => return Err(StopReason::NotRetryable),
@@ -92,12 +93,13 @@ proptest! {
         free_made: bool,
         has_alternative: bool,
         status in proptest::option::of(proptest::sample::select(&[408_u16, 429, 500, 502, 503][..])),
+        own in proptest::option::of(1..5_u32),
         remaining in proptest::option::of(0..120_000_u64),
         seed: u64,
     ) {
         let status = status.map(|status| StatusCode::from_u16(status).unwrap());
-        let remaining = remaining.map(Duration::from_millis);
-        let failed = Failed { failure: &failure, status, attempts: made, free_made, has_alternative, remaining };
+        let (remaining, own) = (remaining.map(Duration::from_millis), own.and_then(NonZeroU32::new));
+        let failed = Failed { failure: &failure, status, attempts: made, free_made, has_alternative, own, remaining };
         let mut policy = Policy { attempts: NonZeroU32::new(attempts).unwrap(), ..Policy::default() };
         if let Some(most) = table {
             policy.table = Some(Arc::new(move |_| Some(most)));
@@ -121,10 +123,10 @@ proptest! {
 }
 
 fn after(failure: &Failure, attempts: u32) -> Decision {
-    Policy::default()
-        .decide(&Failed { failure, status: None, attempts, free_made: false, has_alternative: false, remaining: None }, |most| {
-            most
-        })
+    Policy::default().decide(
+        &Failed { failure, status: None, attempts, free_made: false, has_alternative: false, own: None, remaining: None },
+        |most| most,
+    )
 }
 
 #[test]
@@ -148,8 +150,15 @@ fn a_retry_after_of_fifteen_days_is_not_waited_for_though_a_retry_is_asked_for()
 fn a_hint_beyond_all_measure_overflows_nothing() {
     let failure = Failure::new(FailureKind::RateLimited).retry_after(Duration::MAX);
     let policy = Policy { max_server_delay: Duration::MAX, ..Policy::default() };
-    let failed =
-        Failed { failure: &failure, status: None, attempts: 1, free_made: false, has_alternative: false, remaining: None };
+    let failed = Failed {
+        failure: &failure,
+        status: None,
+        attempts: 1,
+        free_made: false,
+        has_alternative: false,
+        own: None,
+        remaining: None,
+    };
     assert_eq!(policy.decide(&failed, |most| most), Decision::Retry { wait: Duration::MAX, free: false });
 }
 
@@ -163,6 +172,7 @@ fn a_wait_that_ends_with_the_deadline_leaves_no_time_to_ask() {
             attempts: 1,
             free_made: false,
             has_alternative: false,
+            own: None,
             remaining: Some(remaining),
         };
         Policy::default().decide(&failed, |_| Duration::ZERO)

@@ -1,8 +1,8 @@
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use tower::{Layer, ServiceExt};
-use towline_core::{Failure, FailureKind, Outcome, Phase, RetryVerdict};
+use towline_core::{Failure, FailureKind, Outcome, Phase, RetryVerdict, Target};
 use towline_retry::RetryLayer;
 
 use crate::support::{Answer, Listener, ask, classified, error, provider, request, status, text, with_headers};
@@ -21,6 +21,17 @@ async fn three_attempts_are_made_and_the_last_answer_is_handed_on_as_it_is() {
     assert_eq!((log.count(), response.status().as_u16()), (3, 503));
     assert_eq!(response.headers()["x-nth"], "3");
     assert_eq!(text(response).await, "an answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_targets_own_number_of_attempts_counts_in_the_place_of_the_layers() {
+    for (layers, own, sent) in [(3, 1, 1), (1, 4, 4), (2, 2, 2)] {
+        let (log, provider) = provider(|_| status(503));
+        let mut request = request();
+        request.extensions_mut().insert(Target::new("t", "http://host").unwrap().with_attempts(NonZeroU32::new(own).unwrap()));
+        let answer = RetryLayer::new().attempts(layers).unwrap().layer(provider).oneshot(request).await;
+        assert_eq!((answer.unwrap().status().as_u16(), log.count()), (503, sent), "{layers} and {own}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
