@@ -1,6 +1,6 @@
 //! What a request says about itself, read once.
 
-use std::{fmt, sync::Arc};
+use std::{error, fmt, sync::Arc};
 
 use http::Uri;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -38,8 +38,66 @@ const MEDIA_TOKENS: u64 = 1_000;
 /// ```
 #[must_use]
 pub fn read(uri: &Uri, body: &[u8]) -> Facts {
+    facts(uri, serde_json::from_slice(body).unwrap_or_default())
+}
+
+/// The same of a request whose body must be a JSON object.
+///
+/// # Errors
+///
+/// [`Unreadable`] if it is none, in whole, or one that is nested deeper than 127 levels.
+///
+/// ```
+/// use towline_wire::facts::{self, Unreadable};
+///
+/// let uri = http::Uri::from_static("/v1/messages");
+/// assert_eq!(facts::try_read(&uri, br#"{"model":"claude"}"#)?.model.as_deref(), Some("claude"));
+/// assert_eq!(facts::try_read(&uri, br#"{"model":"claude""#), Err(Unreadable::NotJson));
+/// # Ok::<(), Unreadable>(())
+/// ```
+pub fn try_read(uri: &Uri, body: &[u8]) -> Result<Facts, Unreadable> {
+    Ok(facts(uri, serde_json::from_slice(body).map_err(|error| Unreadable::of(&error))?))
+}
+
+/// Why a body is not one that a model can be asked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is not JSON, or not all of it is there.
+    NotJson,
+    /// It is JSON, but no object.
+    NotAnObject,
+    /// It is nested deeper than 127 levels.
+    TooDeep,
+}
+
+impl Unreadable {
+    fn of(error: &serde_json::Error) -> Self {
+        // Nothing but the outermost value is asked to be of a certain type.
+        if error.is_data() {
+            Self::NotAnObject
+        } else if error.to_string().starts_with("recursion limit") {
+            Self::TooDeep
+        } else {
+            Self::NotJson
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotJson => "the body is not JSON",
+            Self::NotAnObject => "the body is not a JSON object",
+            Self::TooDeep => "the body is nested deeper than 127 levels",
+        })
+    }
+}
+
+impl error::Error for Unreadable {}
+
+fn facts(uri: &Uri, body: Body) -> Facts {
     let told = path::read(uri.path());
-    let body: Body = serde_json::from_slice(body).unwrap_or_default();
     let from_path = || Some(Arc::from(path::decode(uri.path().get(told.model?)?)));
     let mut facts = Facts::default();
     facts.dialect = told.dialect;

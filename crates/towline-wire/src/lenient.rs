@@ -85,15 +85,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Small<'a> {
                 Ok(Small::Other)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                IgnoredAny.visit_seq(seq).map(|_| Small::Other)
+            // What is passed over is read by the same rules as all else: its strings, and how deep it goes.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<Told>()?.is_some() {}
+                Ok(Small::Other)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut limit = None;
                 while let Some(Key(key)) = map.next_key()? {
                     if !matches!(&*key, "maxOutputTokens" | "max_output_tokens" | "maxTokens") {
-                        map.next_value::<IgnoredAny>()?;
+                        map.next_value::<Told>()?;
                     } else if let Small::Number(n) = map.next_value()? {
                         limit = limit.max(Some(n));
                     }
@@ -151,7 +153,7 @@ impl<'de> Deserialize<'de> for Told {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Told, A::Error> {
                 let mut told = false;
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                while map.next_entry::<IgnoredAny, Told>()?.is_some() {
                     told = true;
                 }
                 Ok(Told(told))

@@ -53,3 +53,28 @@ fn a_body_that_is_no_object_leaves_what_the_path_tells() {
     }
     assert_eq!(facts("/model/m/converse", &"[".repeat(100_000)).model.as_deref(), Some("m"));
 }
+
+#[test]
+fn a_body_that_cannot_be_asked_with_says_why() {
+    let why = |body: &[u8]| try_read(&Uri::from_static("/v1/messages"), body).unwrap_err();
+    for body in ["", " ", "hello", "{", "{\"a\":}", "{} {}", "{\"a\":\"\u{1}\"}", "{\"a\":1e}"] {
+        assert_eq!(why(body.as_bytes()), Unreadable::NotJson, "{body}");
+    }
+    assert_eq!(why(b"{\"a\":\"\xff\"}"), Unreadable::NotJson, "no UTF-8");
+    for body in ["[]", "null", "1", "\"{}\"", "[{\"model\":\"m\"}]"] {
+        assert_eq!(why(body.as_bytes()), Unreadable::NotAnObject, "{body}");
+    }
+}
+
+#[test]
+fn depth_is_limited_wherever_it_is() {
+    let nested = |key: &str, levels: usize| format!(r#"{{"model":"m","{key}":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    for key in ["messages", "max_tokens", "generationConfig", "stream"] {
+        let read = |levels| try_read(&Uri::from_static("/v1/messages"), nested(key, levels).as_bytes());
+        assert_eq!(read(126).unwrap().model.as_deref(), Some("m"), "{key}");
+        assert_eq!(read(127), Err(Unreadable::TooDeep), "{key}");
+        assert_eq!(read(100_000), Err(Unreadable::TooDeep), "{key}");
+    }
+    let config = format!(r#"{{"generationConfig":{{"x":{}{}}}}}"#, "[".repeat(126), "]".repeat(126));
+    assert_eq!(try_read(&Uri::from_static("/"), config.as_bytes()), Err(Unreadable::TooDeep));
+}
