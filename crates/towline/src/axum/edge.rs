@@ -77,31 +77,31 @@ impl<S> Edge<S> {
     }
 }
 
-impl<S, R> Service<Request<Body>> for Edge<S>
+impl<S, B, R> Service<Request<B>> for Edge<S>
 where
-    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = ResponseFuture<S, Request<Body>>;
+    type Future = ResponseFuture<S, Request<B>>;
 
     /// Always ready, as axum asks of a route; the stack is readied within the call.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let dialect = dialect_of(request.uri());
         ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect }
     }
 }
 
-impl<S, R> Future for ResponseFuture<S, Request<Body>>
+impl<S, B, R> Future for ResponseFuture<S, Request<B>>
 where
-    S: Service<Request<Body>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>>,
     S::Error: Into<BoxError>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,

@@ -27,17 +27,37 @@ pub fn status_of(failure: &Failure) -> StatusCode {
     }
 }
 
-/// An error as a response in `dialect`; OpenAI's where none is known, since most clients read that.
+/// An error as a response in `dialect`; OpenAI's where none is known, since most clients read that. The error's
+/// [`Call`](towline_core::Call) goes into its extensions.
 #[must_use]
 pub fn error_response(error: &Error, dialect: Option<Dialect>) -> Response<Body> {
-    let status = status_of(error.failure());
-    let mut response = Response::new(Body::from(envelope(error, status, dialect).to_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = refusal(status_of(error.failure()), error.kind().name(), &error.to_string(), dialect);
     if let Some(after) = error.failure().hint.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
     }
+    if let Some(call) = error.call() {
+        response.extensions_mut().insert(call.clone());
+    }
+    response
+}
+
+/// A refusal of the app's own, as a response in `dialect`; OpenAI's where none is known.
+///
+/// `code` is one word in snake case for programs to read, where the dialect has a place for one; its type is the dialect's own for
+/// `status`. `message` is for people, and must hold no secret.
+///
+/// ```
+/// use http::StatusCode;
+/// use towline::{Dialect, axum::refusal};
+///
+/// let response = refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", "this gateway needs a key of its own", Some(Dialect::Anthropic));
+/// assert_eq!((response.status().as_u16(), &response.headers()["content-type"]), (401, &"application/json".parse().unwrap()));
+/// ```
+#[must_use]
+pub fn refusal(status: StatusCode, code: &str, message: &str, dialect: Option<Dialect>) -> Response<Body> {
+    let mut response = Response::new(Body::from(envelope(status, code, message, dialect).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -46,8 +66,7 @@ fn whole_seconds(after: Duration) -> u64 {
     after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0))
 }
 
-fn envelope(error: &Error, status: StatusCode, dialect: Option<Dialect>) -> Value {
-    let (message, code) = (error.to_string(), error.kind().name());
+fn envelope(status: StatusCode, code: &str, message: &str, dialect: Option<Dialect>) -> Value {
     match dialect {
         Some(Dialect::Anthropic) => json!({ "type": "error", "error": { "type": anthropic_type(status), "message": message } }),
         Some(Dialect::Gemini) => {
@@ -60,6 +79,7 @@ fn envelope(error: &Error, status: StatusCode, dialect: Option<Dialect>) -> Valu
 
 fn openai_type(status: StatusCode) -> &'static str {
     match status.as_u16() {
+        401 => "authentication_error",
         429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
@@ -68,6 +88,9 @@ fn openai_type(status: StatusCode) -> &'static str {
 
 fn anthropic_type(status: StatusCode) -> &'static str {
     match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
         413 => "request_too_large",
         429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
@@ -79,6 +102,8 @@ fn anthropic_type(status: StatusCode) -> &'static str {
 
 fn google_status(status: StatusCode) -> &'static str {
     match status.as_u16() {
+        401 => "UNAUTHENTICATED",
+        404 => "NOT_FOUND",
         429 => "RESOURCE_EXHAUSTED",
         400..=499 => "INVALID_ARGUMENT",
         504 => "DEADLINE_EXCEEDED",

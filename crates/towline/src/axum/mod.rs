@@ -1,6 +1,6 @@
 //! The edge of an axum app: errors become responses, and the stack is `Infallible`.
 //!
-//! [`EdgeLayer`] goes outermost. It takes axum's requests and gives back axum's responses, whatever body the stack answers with, and turns each
+//! [`EdgeLayer`] goes outermost. It gives back axum's responses, whatever body the stack answers with, and turns each
 //! [`Error`](towline_core::Error) into a response in the dialect that the caller speaks:
 //!
 //! | failure | status |
@@ -35,4 +35,4 @@ mod edge;
 mod error;
 
 pub use edge::{Edge, EdgeLayer, ResponseFuture};
-pub use error::{error_response, status_of};
+pub use error::{error_response, refusal, status_of};
