@@ -69,7 +69,7 @@ async fn case_1_a_wait_that_cannot_be_read_is_a_wait_of_our_own() {
     for value in ["-3", "NaN", "inf", "1e9", ""] {
         let upstream = Upstream::new(move |_, nth| if nth == 0 { limited(value) } else { answer(200) });
         let began = Instant::now();
-        let response = stack(upstream.service()).build().oneshot(post("http://host/")).await.unwrap();
+        let response = stack(upstream.service()).build().unwrap().oneshot(post("http://host/")).await.unwrap();
         assert_eq!((response.status().as_u16(), upstream.names().len()), (200, 2), "{value:?}");
         assert!(began.elapsed() <= Duration::from_millis(1001), "{value:?} waited {:?}", began.elapsed());
     }
@@ -86,7 +86,7 @@ async fn case_2_should_retry_lifts_neither_a_wait_of_days_nor_a_wrong_request() 
     for (status, after) in [(429, "1296000"), (400, "0")] {
         let upstream = told(status, after);
         let began = Instant::now();
-        let response = stack(upstream.service()).build().oneshot(post("http://host/")).await.unwrap();
+        let response = stack(upstream.service()).build().unwrap().oneshot(post("http://host/")).await.unwrap();
         assert_eq!((response.status().as_u16(), upstream.names().len()), (status, 1));
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
@@ -96,8 +96,11 @@ async fn case_2_should_retry_lifts_neither_a_wait_of_days_nor_a_wrong_request() 
 async fn case_3_a_hint_beyond_the_deadline_returns_at_once_and_the_fallback_runs() {
     let upstream = Upstream::new(|name, _| if name == "first" { limited("30") } else { answer(200) });
     let began = Instant::now();
-    let service =
-        stack(upstream.service()).fallback(two()).call(CallLayer::new().deadline(Duration::from_secs(20)).unwrap()).build();
+    let service = stack(upstream.service())
+        .fallback(two())
+        .call(CallLayer::new().deadline(Duration::from_secs(20)).unwrap())
+        .build()
+        .unwrap();
     let response = service.oneshot(post("/v1/messages")).await.unwrap();
     assert_eq!((response.status().as_u16(), upstream.names()), (200, vec!["first".to_owned(), "second".to_owned()]));
     assert_eq!(began.elapsed(), Duration::ZERO, "nobody slept");
@@ -106,7 +109,7 @@ async fn case_3_a_hint_beyond_the_deadline_returns_at_once_and_the_fallback_runs
 #[tokio::test(start_paused = true)]
 async fn case_4_two_hundred_callers_of_one_hint_come_back_spread_and_none_early() {
     let upstream = Upstream::new(|_, nth| if nth < 200 { limited("2") } else { answer(200) });
-    let service = stack(upstream.service()).retry(RetryLayer::new().without_budget().seed(3)).build();
+    let service = stack(upstream.service()).retry(RetryLayer::new().without_budget().seed(3)).build().unwrap();
     let began = Instant::now();
     let callers: Vec<_> = (0..200).map(|_| tokio::spawn(service.clone().oneshot(post("http://host/")))).collect();
     for caller in callers {
@@ -126,7 +129,7 @@ async fn case_5_what_is_spent_is_not_asked_again_and_the_fallback_runs() {
         let head = Response::builder().header("content-type", "application/json");
         if name == "first" { head.status(429).body(Full::from(SPENT)).unwrap() } else { answer(200) }
     });
-    let response = stack(upstream.service()).fallback(two()).build().oneshot(post("/v1/messages")).await.unwrap();
+    let response = stack(upstream.service()).fallback(two()).build().unwrap().oneshot(post("/v1/messages")).await.unwrap();
     assert_eq!((response.status().as_u16(), upstream.names()), (200, vec!["first".to_owned(), "second".to_owned()]));
 }
 
@@ -141,7 +144,7 @@ async fn case_6_a_stream_that_begins_with_an_error_is_another_attempt_and_one_th
         let body = if nth == 0 { format!("{PING}{ERROR}") } else { format!("{START}{DELTA}") };
         Response::builder().header("content-type", "text/event-stream").body(Full::from(body)).unwrap()
     });
-    let response = stack(upstream.service()).build().oneshot(post("http://host/v1/messages")).await.unwrap();
+    let response = stack(upstream.service()).build().unwrap().oneshot(post("http://host/v1/messages")).await.unwrap();
     assert_eq!(upstream.names().len(), 2, "the error was never seen by the caller");
     let broken = response.into_body().collect().await.err().unwrap();
     assert_eq!(broken.kind(), FailureKind::StreamBroken, "a stream without its end is not a short answer");
@@ -155,7 +158,8 @@ async fn case_7_a_wait_that_stands_only_in_the_body_is_obeyed() {
         if nth == 0 { head.status(429).body(Full::from(GEMINI)).unwrap() } else { answer(200) }
     });
     let began = Instant::now();
-    let response = stack(upstream.service()).build().oneshot(post("http://host/v1beta/models/g:generateContent")).await.unwrap();
+    let response =
+        stack(upstream.service()).build().unwrap().oneshot(post("http://host/v1beta/models/g:generateContent")).await.unwrap();
     assert_eq!(response.status(), 200);
     let waited = began.elapsed();
     assert!(waited >= Duration::new(45, 837_906_927) && waited <= Duration::from_secs(51), "{waited:?}");
@@ -206,21 +210,21 @@ async fn case_12_a_request_of_32_mib_is_sent_again_without_a_copy() {
     let body = Bytes::from(vec![b' '; 32 * 1024 * 1024]);
     let at = body.as_ptr() as usize;
     let request = Request::post("http://host/").body(Full::new(body)).unwrap();
-    let response = stack(inner).build().oneshot(request).await.unwrap();
+    let response = stack(inner).build().unwrap().oneshot(request).await.unwrap();
     assert_eq!((response.status().as_u16(), seen.lock().clone()), (200, vec![at; 3]), "three attempts at the caller's own bytes");
 }
 
 #[tokio::test(start_paused = true)]
 async fn case_13_attempts_are_counted_once_and_our_own_refusals_are_never_retried() {
     let upstream = Upstream::new(|_, _| answer(500));
-    let inner = stack(upstream.service()).retry(RetryLayer::new().attempts(1).unwrap()).build();
+    let inner = stack(upstream.service()).retry(RetryLayer::new().attempts(1).unwrap()).build().unwrap();
     let outer = RetryLayer::new().layer(inner);
     let response = outer.oneshot(post("http://host/")).await.unwrap();
     assert_eq!((response.status().as_u16(), upstream.names().len()), (500, 3), "one owner of retries, three attempts");
 
     let upstream = Upstream::new(|_, _| answer(500));
     let breaker = CircuitBreakerLayer::new().consecutive_failures(2).unwrap();
-    let service = stack(upstream.service()).circuit_breaker(breaker).build();
+    let service = stack(upstream.service()).circuit_breaker(breaker).build().unwrap();
     let error = service.oneshot(post("http://host/")).await.unwrap_err();
     assert_eq!((error.kind(), upstream.names().len()), (FailureKind::CircuitOpen, 2), "the refusal of the third is final");
     assert_eq!(error.call().map(Call::attempts), Some(3));
@@ -232,7 +236,7 @@ async fn case_12_ten_429s_over_http_1_use_one_connection() {
     let provider = MockProvider::start().await.unwrap();
     provider.script((0..10).map(|_| Reply::status(429).header("retry-after", "0").body("x".repeat(64 * 1024))));
     let retry = RetryLayer::new().attempts(11).unwrap().without_budget();
-    let response = stack(hyper()).retry(retry).build().oneshot(post(provider.url("/"))).await.unwrap();
+    let response = stack(hyper()).retry(retry).build().unwrap().oneshot(post(provider.url("/"))).await.unwrap();
     assert_eq!((response.status().as_u16(), provider.hits(), provider.connections()), (200, 11, 1));
     assert_eq!(Outcome::of_response(&response), Outcome::Success);
 }
@@ -240,13 +244,13 @@ async fn case_12_ten_429s_over_http_1_use_one_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_limits_the_rate_is_asked_twice_at_most_while_another_waits() {
     let upstream = Upstream::new(|name, _| if name == "first" { limited("0.5") } else { answer(200) });
-    let service = stack(upstream.service()).fallback(two()).build();
+    let service = stack(upstream.service()).fallback(two()).build().unwrap();
     assert_eq!(service.oneshot(post("/v1/messages")).await.unwrap().status(), 200);
     assert_eq!(upstream.names(), ["first", "first", "second"]);
 
     let upstream = Upstream::new(|name, _| if name == "first" { limited("5") } else { answer(200) });
     let began = Instant::now();
-    stack(upstream.service()).fallback(two()).build().oneshot(post("/v1/messages")).await.unwrap();
+    stack(upstream.service()).fallback(two()).build().unwrap().oneshot(post("/v1/messages")).await.unwrap();
     assert_eq!(
         (upstream.names().len(), began.elapsed()),
         (2, Duration::ZERO),
@@ -255,6 +259,6 @@ async fn a_provider_that_limits_the_rate_is_asked_twice_at_most_while_another_wa
 
     let upstream = Upstream::new(|_, nth| if nth < 2 { limited("5") } else { answer(200) });
     let one = FallbackLayer::new([Target::new("first", "http://first").unwrap()]).unwrap();
-    let response = stack(upstream.service()).fallback(one).build().oneshot(post("/v1/messages")).await.unwrap();
+    let response = stack(upstream.service()).fallback(one).build().unwrap().oneshot(post("/v1/messages")).await.unwrap();
     assert_eq!((response.status().as_u16(), upstream.names().len()), (200, 3), "with nowhere else to go it is waited for");
 }

@@ -55,7 +55,7 @@ macro_rules! over {
             async fn all_layers() {
                 let provider = provider().await;
                 let target = Target::new("provider", provider.url("")).unwrap();
-                let stack = towline::stack($transport).targets([target]).unwrap().build();
+                let stack = towline::stack($transport).targets([target]).unwrap().build().unwrap();
                 let service = for_body::<Body, _>(stack);
                 assert_eq!(exchange(service, post("/v1/messages")).await, ANSWER);
                 assert_eq!(provider.hits(), 1);
@@ -66,7 +66,7 @@ macro_rules! over {
             async fn all_layers_with_axums_body() {
                 let provider = provider().await;
                 let target = Target::new("provider", provider.url("")).unwrap();
-                let stack = towline::stack($transport).targets([target]).unwrap().build();
+                let stack = towline::stack($transport).targets([target]).unwrap().build().unwrap();
                 let request = post("/v1/messages").map(axum::body::Body::new);
                 assert_eq!(exchange(stack, request).await, ANSWER);
                 assert_eq!(provider.requests()[0].text(), r#"{"model":"m"}"#);
@@ -75,7 +75,7 @@ macro_rules! over {
             #[tokio::test]
             async fn all_layers_in_a_box() {
                 let provider = provider().await;
-                let stack: towline::BoxService<Body> = towline::boxed(towline::stack($transport).build());
+                let stack: towline::BoxService<Body> = towline::boxed(towline::stack($transport).build().unwrap());
                 assert_eq!(exchange(stack, post(provider.url("/"))).await, ANSWER);
             }
         }
@@ -160,10 +160,10 @@ async fn a_service_whose_error_is_a_box_fits_like_one_whose_error_is_its_own() {
     let ours = tower::service_fn(|_: Request<Body>| async {
         Err::<Response<Body>, _>(Error::new(towline::Failure::new(towline::FailureKind::Auth)))
     });
-    assert!(towline::stack(boxed).build().oneshot(post("http://host/")).await.is_err());
-    assert!(towline::stack(own).build().oneshot(post("http://host/")).await.is_err());
+    assert!(towline::stack(boxed).build().unwrap().oneshot(post("http://host/")).await.is_err());
+    assert!(towline::stack(own).build().unwrap().oneshot(post("http://host/")).await.is_err());
     assert_eq!(
-        towline::stack(ours).build().oneshot(post("http://host/")).await.err().unwrap().kind(),
+        towline::stack(ours).build().unwrap().oneshot(post("http://host/")).await.err().unwrap().kind(),
         towline::FailureKind::Auth
     );
 }
@@ -179,14 +179,14 @@ mod auto_traits {
     #[tokio::test]
     async fn what_is_beneath_decides() {
         let provider = provider().await;
-        let stack = towline::stack(hyper()).build();
+        let stack = towline::stack(hyper()).build().unwrap();
         is_send_and_sync(&stack);
         let future = stack.clone().oneshot(post(provider.url("/")));
         is_send(&future);
         let response = future.await.unwrap();
         is_send(&response);
         is_unpin(response.body());
-        is_send_and_sync(&for_body::<Body, _>(towline::stack(reqwest()).build()));
+        is_send_and_sync(&for_body::<Body, _>(towline::stack(reqwest()).build().unwrap()));
     }
 
     /// Nothing asks for `Send` or `'static` where the user does not need it.
@@ -202,7 +202,7 @@ mod auto_traits {
                 Ok::<_, BoxError>(Response::new(Body::from(ANSWER)))
             }
         });
-        assert_eq!(exchange(towline::stack(local).build(), post("http://host/")).await, ANSWER);
+        assert_eq!(exchange(towline::stack(local).build().unwrap(), post("http://host/")).await, ANSWER);
         assert_eq!(here.get(), 1);
     }
 }

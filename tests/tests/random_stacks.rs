@@ -87,7 +87,8 @@ async fn run(plan: Plan, seed: u64) {
         .circuit_breaker(CircuitBreakerLayer::new().consecutive_failures(plan.opens_after).unwrap())
         .rate_limit(limiter.clone())
         .attempt_timeout(TimeoutLayer::attempt().head(Duration::from_millis(plan.head)).unwrap())
-        .build();
+        .build()
+        .unwrap();
 
     for leaves in &plan.callers {
         let (began, before) = (Instant::now(), asked.lock().len());

@@ -102,8 +102,8 @@ async fn each_target_gets_its_own_credential_and_nobody_elses_also_after_retries
     let providers = providers(|| vec![Reply::status(500), Reply::reset(), Reply::status(500)]).await;
     for pass in 0..2 {
         let (status, shown) = match pass {
-            0 => answer(stack(hyper()).fallback(all(&providers)).retry(retry()).build()).await,
-            _ => answer(stack(reqwest()).fallback(all(&providers)).retry(retry()).build()).await,
+            0 => answer(stack(hyper()).fallback(all(&providers)).retry(retry()).build().unwrap()).await,
+            _ => answer(stack(reqwest()).fallback(all(&providers)).retry(retry()).build().unwrap()).await,
         };
         assert_eq!(status, 500);
         assert_shows_none(&shown);
@@ -147,7 +147,7 @@ async fn neither_a_second_key_nor_a_token_reaches_anybody_elses_target() {
         target(3).with_authorizer(token(3)),
     ];
     let fallback = FallbackLayer::new(targets).unwrap().max_attempts(100).unwrap().auth_moves_on(true);
-    let (status, shown) = answer(stack(hyper()).fallback(fallback).retry(retry()).build()).await;
+    let (status, shown) = answer(stack(hyper()).fallback(fallback).retry(retry()).build().unwrap()).await;
     assert_eq!(status, 500);
     assert!(providers.iter().all(|provider| provider.hits() >= 3), "each with another credential, and once more");
     assert_only_its_own(&providers);
@@ -161,7 +161,7 @@ async fn a_redirect_takes_no_credential_along() {
     for provider in &providers {
         provider.otherwise(Reply::status(307).header("location", elsewhere.url("/")));
     }
-    let response = stack(reqwest()).targets(targets(&providers)).unwrap().build().oneshot(leaky()).await.unwrap();
+    let response = stack(reqwest()).targets(targets(&providers)).unwrap().build().unwrap().oneshot(leaky()).await.unwrap();
     assert_eq!((response.status().as_u16(), elsewhere.hits()), (307, 0));
     assert_only_its_own(&providers);
 }
@@ -185,7 +185,8 @@ async fn no_error_and_no_log_line_shows_a_credential() {
         .retry(retry())
         .attempt_timeout(TimeoutLayer::new().head(Duration::from_millis(50)).unwrap())
         .observer(Arc::new(TracingObserver::new()))
-        .build();
+        .build()
+        .unwrap();
 
     let error = service.oneshot(leaky()).await.err().unwrap();
 
@@ -209,7 +210,7 @@ async fn an_error_at_axums_edge_shows_no_credential() {
 
     let refused = MockProvider::refused().unwrap();
     let target = Target::new("a", refused.url("")).unwrap().with_credential(Credential::query("key", KEYS[0]).unwrap());
-    let edge = EdgeLayer::new().layer(stack(reqwest()).targets([target]).unwrap().retry(retry()).build());
+    let edge = EdgeLayer::new().layer(stack(reqwest()).targets([target]).unwrap().retry(retry()).build().unwrap());
     let response = edge.oneshot(leaky().map(axum::body::Body::new)).await.unwrap();
     assert_eq!(response.status(), 502);
     let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -5,14 +5,14 @@ use towline_call::{CallLayer, CallService};
 use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use towline_classify::{Classify, ClassifyLayer};
 use towline_core::{InvalidConfig, Observer, Target};
-use towline_fallback::{AuthorizeLayer, AuthorizeService, Fallback, FallbackLayer};
+use towline_fallback::{AuthorizeLayer, AuthorizeService, Degrade, DegradeLayer, Fallback, FallbackLayer};
 use towline_rate_limit::{RateLimit, RateLimitLayer};
 use towline_retry::{Retry, RetryLayer};
 use towline_timeout::{Timeout, TimeoutLayer};
 
 /// The service that [`Stack::build`] makes: every layer, outermost first.
 pub type StackService<S> =
-    CallService<Timeout<Fallback<Retry<CircuitBreaker<RateLimit<Timeout<AuthorizeService<Classify<S>>>>>>>>>;
+    CallService<Degrade<Timeout<Fallback<Retry<CircuitBreaker<RateLimit<Timeout<AuthorizeService<Classify<S>>>>>>>>>>;
 
 /// All layers over a transport, in the order that the [crate's page](crate) draws.
 ///
@@ -33,7 +33,7 @@ pub type StackService<S> =
 ///     .retry(RetryLayer::new().attempts(2)?)
 ///     .rate_limit(RateLimitLayer::requests_per_minute(NonZeroU32::MIN.saturating_add(599)))
 ///     .attempt_timeout(TimeoutLayer::attempt().head(Duration::from_secs(20))?)
-///     .build();
+///     .build()?;
 /// # let _ = towline::for_body::<http_body_util::Full<bytes::Bytes>, _>(service);
 /// # Ok(()) }
 /// ```
@@ -42,6 +42,7 @@ pub type StackService<S> =
 pub struct Stack<S> {
     transport: S,
     call: CallLayer,
+    degrade: DegradeLayer,
     call_timeout: TimeoutLayer,
     fallback: FallbackLayer,
     retry: RetryLayer,
@@ -57,6 +58,7 @@ pub fn stack<S>(transport: S) -> Stack<S> {
     Stack {
         transport,
         call: CallLayer::new(),
+        degrade: DegradeLayer::new(),
         call_timeout: TimeoutLayer::call(),
         fallback: FallbackLayer::none(),
         retry: RetryLayer::new(),
@@ -81,6 +83,12 @@ impl<S> Stack<S> {
     /// How a request becomes a call: the limit of its body, its deadline.
     pub fn call(mut self, layer: CallLayer) -> Self {
         self.call = layer;
+        self
+    }
+
+    /// What to answer when nobody could. Default: the failure, loudly.
+    pub fn degrade(mut self, layer: DegradeLayer) -> Self {
+        self.degrade = layer;
         self
     }
 
@@ -146,11 +154,18 @@ impl<S> Stack<S> {
         }
     }
 
-    /// The service.
-    pub fn build(self) -> StackService<S> {
-        let attempt = self.attempt_timeout.layer(self.authorize.layer(self.classify.layer(self.transport)));
+    /// The service. Those that are built of one stack share what its layers know: circuits, limits, budgets, answers kept.
+    ///
+    /// # Errors
+    ///
+    /// A policy that could never act.
+    pub fn build(&self) -> Result<StackService<S>, InvalidConfig>
+    where
+        S: Clone,
+    {
+        let attempt = self.attempt_timeout.layer(self.authorize.layer(self.classify.layer(self.transport.clone())));
         let guarded = self.circuit_breaker.layer(self.rate_limit.layer(attempt));
         let targets = self.fallback.layer(self.retry.layer(guarded));
-        self.call.layer(self.call_timeout.layer(targets))
+        Ok(self.call.layer(self.degrade.layer(self.call_timeout.layer(targets))))
     }
 }

@@ -28,7 +28,7 @@ async fn main() -> Result<(), BoxError> {
         .circuit_breaker(
             CircuitBreakerLayer::new().consecutive_failures(2)?.open_for(Duration::from_secs(20), Duration::from_secs(60))?,
         )
-        .build();
+        .build()?;
     let edge = EdgeLayer::new().layer(stack);
     let app = Router::new().route("/v1/messages", post_service(edge.clone())).route("/v1/chat/completions", post_service(edge));
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tower::{Layer, ServiceExt};
+use tower::ServiceExt;
 use towline::{BoxError, Cache, DegradeLayer, Degraded, Failure, Handover, Queue, RetryLayer, Target, stack};
 use towline_testkit::{MockProvider, Reply};
 
@@ -19,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     provider.otherwise(Reply::status(503));
 
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    let chain = stack(client).targets([Target::new("only", provider.url(""))?])?.retry(RetryLayer::new().attempts(1)?).build();
+    let chain = stack(client).targets([Target::new("only", provider.url(""))?])?.retry(RetryLayer::new().attempts(1)?);
 
     let cache = Cache::new(NonZeroUsize::MIN.saturating_add(999), Duration::from_secs(30 * 60));
     let chat = DegradeLayer::new().cache(cache).answer("I cannot think at the moment. Please ask again in a minute.");
@@ -36,7 +36,7 @@ async fn main() -> Result<(), BoxError> {
         println!("# {what}");
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{question}"}}]}}"#);
         let request = Request::post("/v1/messages").body(Full::<Bytes>::from(body))?;
-        let (head, body) = layer.layer(chain.clone()).oneshot(request).await?.into_parts();
+        let (head, body) = chain.clone().degrade(layer.clone()).build()?.oneshot(request).await?.into_parts();
         let how = Degraded::of(&head.extensions).map_or("no substitute", Degraded::name);
         let body = body.collect().await?.to_bytes();
         println!("  {} ({how}): {}\n", head.status, String::from_utf8_lossy(&body));

@@ -34,7 +34,7 @@ async fn main() -> Result<(), BoxError> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     // Times are short, so that the program is.
     let retry = RetryLayer::new().attempts(2)?.throttle_backoff(Duration::from_millis(50), Duration::from_millis(100))?;
-    let mut service = stack(client).fallback(chain).retry(retry).build();
+    let mut service = stack(client).fallback(chain).retry(retry).build()?;
 
     println!("# The primary limits the first key.");
     ask(&mut service).await?;

@@ -38,7 +38,7 @@ async fn main() -> Result<(), BoxError> {
         .rate_limit(RateLimitLayer::requests_per_minute(RATE).burst(BURST))
         .attempt_timeout(TimeoutLayer::attempt().head(Duration::from_millis(500))?)
         .observer(Arc::new(Narrator))
-        .build();
+        .build()?;
 
     println!("\n# The primary limits the rate, then is overloaded, then answers.");
     primary.script([Reply::status(429).header("retry-after", "0.4"), Reply::status(503)]);

@@ -27,7 +27,7 @@ async fn main() -> Result<(), BoxError> {
                 .with_model("claude-haiku-4-5")
                 .with_credential(Credential::header("x-api-key", "key-of-the-second")?),
         ])?
-        .build();
+        .build()?;
 
     let request = Request::post("/v1/messages").header(CONTENT_TYPE, "application/json").body(Full::<bytes::Bytes>::from(
         r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}"#,

@@ -23,7 +23,7 @@ async fn main() -> Result<(), BoxError> {
 
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let retry = RetryLayer::new().throttle_backoff(Duration::from_millis(50), Duration::from_millis(100))?;
-    let service = towline::stack(client).retry(retry).observer(Arc::new(Narrator)).build();
+    let service = towline::stack(client).retry(retry).observer(Arc::new(Narrator)).build()?;
 
     let question = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Why layers?"}]}"#;
     let request = Request::post(provider.url("/v1/chat/completions")).body(Full::<Bytes>::from(question))?;

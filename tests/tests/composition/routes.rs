@@ -85,6 +85,7 @@ async fn over_sockets_the_failures_of_one_route_open_the_circuit_for_the_other()
             .circuit_breaker(breaker.clone())
             .rate_limit(limiter.clone())
             .build()
+            .unwrap()
     };
     let one = EdgeLayer::new().layer(stack());
     let shared = Router::new().route(ROUTES[0], post_service(one.clone())).route(ROUTES[1], post_service(one));

@@ -26,7 +26,8 @@ async fn a_call_rides_through_all_that_can_go_wrong() {
         .circuit_breaker(breaker.clone())
         .rate_limit(limiter.clone())
         .attempt_timeout(timeout(10 * SECOND))
-        .build();
+        .build()
+        .unwrap();
     let began = Instant::now();
     let body = axum::body::Body::from(r#"{"model":"m","stream":true}"#);
     let response = client.oneshot(request().map(|_| body)).await.unwrap();
@@ -58,7 +59,8 @@ async fn an_outage_of_all_targets_ends_in_refusals_that_cost_nothing() {
         .retry(retry())
         .circuit_breaker(breaker.clone())
         .rate_limit(limiter.clone())
-        .build();
+        .build()
+        .unwrap();
     for _ in 0..2 {
         client.clone().oneshot(request()).await.map(drop).or_else(|error| refusal(error.kind())).unwrap();
     }
@@ -79,7 +81,7 @@ async fn a_silent_target_loses_its_turn_though_the_deadline_comes_before_any_lim
     let breaker = CircuitBreakerLayer::new();
     let fallback = fallback().deadline_share(1.0).unwrap();
     let stack = towline::stack(provider.transport()).call(call_within(20 * SECOND)).fallback(fallback);
-    let client = stack.circuit_breaker(breaker.clone()).build();
+    let client = stack.circuit_breaker(breaker.clone()).build().unwrap();
     for _ in 0..5 {
         assert_eq!(ask(&client).await, "DeadlineExceeded", "no time is left for another target");
     }

@@ -36,12 +36,12 @@ pub(super) fn stacks(provider: &Provider) -> Result<Vec<Stack>, BoxError> {
         Stack::new(
             "towline/whole, 1 target",
             provider,
-            towline::stack(one()).targets(targets(1)?)?.rate_limit(limiter()).build(),
+            towline::stack(one()).targets(targets(1)?)?.rate_limit(limiter()).build()?,
         ),
         Stack::new(
             "towline/whole, 4 targets",
             provider,
-            towline::stack(one()).targets(targets(4)?)?.rate_limit(limiter()).build(),
+            towline::stack(one()).targets(targets(4)?)?.rate_limit(limiter()).build()?,
         ),
     ])
 }

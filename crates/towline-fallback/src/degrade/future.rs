@@ -28,8 +28,8 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        inner: S,
-        // None where nothing is configured.
+        // None where nothing is configured, as is `asked`.
+        inner: Option<S>,
         asked: Option<Box<Asked<B>>>,
         #[pin]
         state: State<B, S::Future, R>,
@@ -52,12 +52,17 @@ where
     S: Service<Request<B>>,
     B: Body + TryClone,
 {
-    pub(super) fn new(inner: S, asked: Option<Box<Asked<B>>>, request: Request<B>) -> Self {
-        let state = match asked.as_ref().and_then(|asked| asked.fresh()) {
+    pub(super) fn new(inner: S, asked: Box<Asked<B>>, request: Request<B>) -> Self {
+        let state = match asked.fresh() {
             Some(answer) => State::Fresh { answer: Some(answer) },
             None => State::Ready { request: Some(request) },
         };
-        Self { inner, asked, state }
+        Self { inner: Some(inner), asked: Some(asked), state }
+    }
+
+    /// A call that has nothing to hope for but its own answer.
+    pub(super) const fn passed(future: S::Future) -> Self {
+        Self { inner: None, asked: None, state: State::Under { future } }
     }
 }
 
@@ -74,15 +79,18 @@ where
         let mut this = self.project();
         loop {
             let answer = match this.state.as_mut().project() {
-                StateProj::Ready { request } => match ready!(this.inner.poll_ready(cx)) {
-                    Ok(()) => {
-                        let Some(request) = request.take() else { return Poll::Pending };
-                        let future = this.inner.call(request);
-                        this.state.set(State::Under { future });
-                        continue;
+                StateProj::Ready { request } => {
+                    let Some(inner) = this.inner else { return Poll::Pending };
+                    match ready!(inner.poll_ready(cx)) {
+                        Ok(()) => {
+                            let Some(request) = request.take() else { return Poll::Pending };
+                            let future = inner.call(request);
+                            this.state.set(State::Under { future });
+                            continue;
+                        }
+                        Err(error) => Err(Error::from(error.into())),
                     }
-                    Err(error) => Err(Error::from(error.into())),
-                },
+                }
                 StateProj::Under { future } => ready!(future.poll(cx)).map_err(|error| Error::from(error.into())),
                 StateProj::HandedOver { taken, failed } => {
                     let taken = ready!(taken.as_mut().poll(cx));

@@ -58,12 +58,13 @@ use super::{answer, cache::Cache, canonical::Canonical, mark::Queue, service::De
 /// # Elsewhere in the stack
 ///
 /// It stands above the fallback, and above the timeout of the whole call, whose `DeadlineExceeded` it then answers too; beneath that, a call
-/// that ran out of time is not helped. Above `CallLayer` it reads the request's facts itself.
+/// that ran out of time is not helped. Beneath `CallLayer` it finds the request's facts and a body that can be copied; above it reads the
+/// facts itself.
 ///
 /// # Cost, cancellation
 ///
-/// With nothing configured, nothing. A request then costs a box, with a cache a parse of its JSON, with a queue a copy. A good answer
-/// is written down while it passes: a list of its chunks, which are shared, not copied. It is always ready, and readies the service
+/// With nothing configured, nothing: each request is handed on, and readiness too. A request then costs a box, with a cache a parse of its JSON, with a queue a copy. A good answer
+/// is written down while it passes: a list of its chunks, which are shared, not copied. It is then always ready, and readies the service
 /// beneath in the call. Dropping the future drops the call, or the hand-over; a body that is dropped is not kept.
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]

@@ -53,13 +53,21 @@ where
     type Error = Error;
     type Future = DegradeFuture<S, B, R>;
 
-    /// Always ready: the inner service is readied within the call, and a service that cannot become ready is a failure like others.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+    /// Always ready: the inner service is readied within the call, and a service that cannot become ready is a failure like others. With
+    /// nothing configured it is ready when the inner service is.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.config.is_empty() {
+            self.inner.poll_ready(cx).map_err(|error| Error::from(error.into()))
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = (!self.config.is_empty()).then(|| Box::new(Asked::new(&self.config, &request)));
+        if self.config.is_empty() {
+            return DegradeFuture::passed(self.inner.call(request));
+        }
+        let asked = Box::new(Asked::new(&self.config, &request));
         DegradeFuture::new(self.inner.clone(), asked, request)
     }
 }
