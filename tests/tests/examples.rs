@@ -136,6 +136,33 @@ fn the_chain_takes_the_second_key_then_the_second_provider_and_tells_the_trail()
 }
 
 #[test]
+fn fifty_calls_at_once_wait_in_line_and_none_is_answered_429() {
+    let printed = run("limits");
+    assert_tells(&printed, &["without a limiter", "of 50 were answered 429", "at once, each in the line of its key"]);
+    assert!(!printed.contains("# 50 calls at once, without a limiter\n  0 of 50"), "its limits are real:\n{printed}");
+    assert_tells(&printed, &["s for requests a minute", "s for tokens a minute", "\n  0 of 50 were answered 429"]);
+}
+
+#[test]
+fn chaos_tells_what_a_chain_makes_of_each_bad_day() {
+    assert_tells(
+        &run("chaos"),
+        &[
+            "# a quiet day",
+            "injected: 0 answers, 0 errors, 0 waits, 0 cuts",
+            "whole answers: 40 by primary, 0 by second; errors: 0",
+            "# the primary has a bad day",
+            "errors: 0;",
+            "# the primary is gone",
+            "whole answers: 0 by primary, 40 by second; errors: 0",
+            "# a quarter of the primary's streams break in the middle",
+            "# everybody is overloaded",
+            "whole answers: 0 by primary, 0 by second; errors: 40",
+        ],
+    );
+}
+
+#[test]
 fn what_nobody_can_answer_is_answered_as_it_was_designed() {
     assert_tells(
         &run("degrade"),
