@@ -48,14 +48,8 @@ fn cell(counts: &Counts, name: &str, pends: bool) -> String {
 
 /// Allocations and bytes, from the program that counts them.
 fn allocations(filter: &str) -> Result<(Counts, Counts), BoxError> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let bench = ["bench", "--quiet", "--locked", "--package", "lab", "--bench", "allocations", "--", filter];
-    let output = Command::new(cargo).args(bench).stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(format!("counting allocations: {}", output.status).into());
-    }
     let (mut allocations, mut bytes) = (Counts::new(), Counts::new());
-    for line in String::from_utf8(output.stdout)?.lines() {
+    for line in bench("allocations", filter)?.lines() {
         let [name, pends, count, size] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
         let key = (name.to_owned(), pends.parse()?);
         allocations.insert(key.clone(), count.parse()?);
@@ -64,32 +58,51 @@ fn allocations(filter: &str) -> Result<(Counts, Counts), BoxError> {
     Ok((allocations, bytes))
 }
 
+/// What one of the programs prints that count allocations.
+pub(crate) fn bench(program: &str, argument: &str) -> Result<String, BoxError> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let bench = ["bench", "--quiet", "--locked", "--package", "lab", "--bench", program, "--", argument];
+    let output = Command::new(cargo).args(bench).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("counting allocations: {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Instructions; nothing at all without valgrind.
 fn instructions(stacks: &[Stack]) -> Result<Counts, BoxError> {
     let mut counts = Counts::new();
     for (at, stack) in stacks.iter().enumerate() {
         eprint!("\rcounting instructions: {} of {}", at + 1, stacks.len());
-        let mut runs = Vec::new();
-        for calls in CALLS {
-            match valgrind(stack, calls) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(counts),
-                run => runs.push(run?),
-            }
-        }
-        let counted = runs.into_iter().map(collected).collect::<Result<Vec<_>, _>>()?;
-        let [few, many] = counted[..] else { return Err("two runs were counted".into()) };
-        counts.insert((stack.name().to_owned(), stack.pends()), per_call(CALLS, [few, many]));
+        let (name, pends) = (stack.name(), stack.pends().to_string());
+        let Some(count) = instructions_per_call(CALLS, &["run", name, &pends])? else { return Ok(counts) };
+        counts.insert((name.to_owned(), stack.pends()), count);
     }
     eprintln!();
     Ok(counts)
 }
 
+/// What one call takes of so many that this program makes if it is told `arguments` and how many; `None` without valgrind.
+pub(crate) fn instructions_per_call(calls: [u64; 2], arguments: &[&str]) -> Result<Option<f64>, BoxError> {
+    let mut runs = Vec::new();
+    for calls in calls {
+        match valgrind(arguments, calls) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            run => runs.push(run?),
+        }
+    }
+    let counted = runs.into_iter().map(collected).collect::<Result<Vec<_>, _>>()?;
+    let [few, many] = counted[..] else { return Err("two runs were counted".into()) };
+    Ok(Some(per_call(calls, [few, many])))
+}
+
 /// This program again, beneath valgrind.
-fn valgrind(stack: &Stack, calls: u64) -> io::Result<Child> {
+fn valgrind(arguments: &[&str], calls: u64) -> io::Result<Child> {
     Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(env::current_exe()?)
-        .args(["run", stack.name(), &stack.pends().to_string(), &calls.to_string()])
+        .args(arguments)
+        .arg(calls.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

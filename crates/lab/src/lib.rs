@@ -6,12 +6,15 @@
 //!
 //! - [`stacks`] makes them, [`Stack::run`] calls one some thousand times;
 //! - the bench `allocations` and the test `counts` count what is allocated meanwhile;
+//! - [`Rival`] is a breaker over the smallest call there is, where it is the breaker alone that is asked about;
 //! - the program `lab` counts instructions, takes the time, and prints tables (`cargo xtask bench`).
 
+mod breaker;
 mod provider;
 mod stack;
 mod stacks;
 
+pub use breaker::Rival;
 pub use stack::Stack;
 pub use stacks::stacks;
 

@@ -1,18 +1,22 @@
-//! `lab [counts | time] [FILTER]`, `lab streams`: tables of what a call through each stack costs, and an event of a stream. `cargo xtask bench` hands its arguments on.
+//! `lab [counts | time] [FILTER]`, `lab streams`, `lab breaker-cost`: tables of what a call through each stack costs, an event of a stream, and a call
+//! through a closed breaker. `cargo xtask bench` hands its arguments on.
 
 use std::{env, process::ExitCode, sync::Barrier};
 
-use lab::{BoxError, stacks};
+use lab::{BoxError, Rival, stacks};
 
+mod breaker_cost;
 mod counts;
+mod keys;
 mod streams;
 mod table;
 mod time;
 
-const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER] | streams\n\n  \
+const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER] | streams | breaker-cost\n\n  \
     counts  allocations, and instructions where valgrind is installed\n  \
     time    nanoseconds, on one thread and on two\n  \
     streams nanoseconds per event of a stream, with and without classify\n  \
+    breaker-cost  what a closed breaker costs by itself, beside tower-resilience's\n  \
     FILTER  only the stacks whose name holds it\n\n\
     Without a subcommand, counts and time.";
 
@@ -31,11 +35,13 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<(), BoxError> {
     match *arguments {
         ["run", name, pends, calls] => call(name, pends.parse()?, calls.parse()?),
+        ["breaker", name, window, calls] => breaker(name, window.parse()?, calls.parse()?),
         ["-h" | "--help" | "help"] => {
             println!("{USAGE}");
             Ok(())
         }
         ["streams"] => streams::print(),
+        ["breaker-cost"] => breaker_cost::print(),
         ["counts"] => counts::print(""),
         ["counts", filter] => counts::print(filter),
         ["time"] => time::print(""),
@@ -59,4 +65,9 @@ fn call(name: &str, pends: bool, calls: u64) -> Result<(), BoxError> {
     let stack = stack.ok_or("there is no stack of this name")?;
     stack.run(calls, &Barrier::new(1))?;
     Ok(())
+}
+
+/// What runs beneath valgrind: one breaker, `calls` times, with `window` calls in its window before.
+fn breaker(name: &str, window: u64, calls: u64) -> Result<(), BoxError> {
+    Rival::new(name, window)?.run(window + calls)
 }
