@@ -28,6 +28,8 @@ where
 pin_project! {
     /// The body of a classified response: what was read of it, then the rest; each frame, trailer and error once and in order.
     ///
+    /// What is left out of a stream that has no told length are events which are no JSON.
+    ///
     /// Its errors are [`Error`]s: a connection that is lost within a body is a `StreamBroken`. So is, unless that was turned off,
     /// the end of a stream that ends without the event which ends it.
     pub struct ClassifiedBody<R>
@@ -67,31 +69,47 @@ impl<R: Body<Data = Bytes>> Body for ClassifiedBody<R> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut this = self.project();
-        let polled = match this.first.take() {
-            Some(first) => Some(Ok(Frame::data(first))),
-            None => ready!(this.body.as_mut().poll_frame(cx)),
-        };
-        let Some(watch) = this.watch.as_mut() else { return Poll::Ready(polled) };
-        match &polled {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    watch.pass(data);
-                }
-                // A body whose length is known may be polled no more.
-                if frame.is_trailers() || this.body.is_end_stream() {
-                    watch.end();
-                }
+        loop {
+            if let Some(Poll::Ready(next)) = this.watch.as_mut().map(|watch| watch.next()) {
+                return Poll::Ready(next);
             }
-            Some(Err(error)) => watch.fail(error),
-            None => {
-                watch.end();
-                return Poll::Ready(watch.take_tail().map(Err));
+            let polled = match this.first.take() {
+                Some(first) => Some(Ok(Frame::data(first))),
+                None => ready!(this.body.as_mut().poll_frame(cx)),
+            };
+            let Some(watch) = this.watch.as_mut() else { return Poll::Ready(polled) };
+            match polled.map(|result| result.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
+                    let data = watch.pass(data);
+                    // A body whose length is known may be polled no more.
+                    if this.body.is_end_stream() {
+                        watch.end();
+                    }
+                    if let Some(data) = data {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                }
+                Some(Ok(Err(trailers))) => {
+                    watch.end();
+                    watch.finally(Some(Ok(trailers)));
+                }
+                Some(Err(error)) => {
+                    watch.fail(&error);
+                    watch.finally(Some(Err(error)));
+                }
+                None => {
+                    watch.end();
+                    watch.finally(None);
+                }
             }
         }
-        Poll::Ready(polled)
     }
 
     fn size_hint(&self) -> SizeHint {
+        // Of a stream that may be handed on with less than came, nothing is promised.
+        if self.watch.as_ref().is_some_and(|watch| watch.sifts()) {
+            return SizeHint::new();
+        }
         let mut hint = self.body.size_hint();
         let first = self.first.as_ref().map_or(0, |first| u64::try_from(first.len()).unwrap_or(u64::MAX));
         let upper = hint.upper().and_then(|upper| upper.checked_add(first));

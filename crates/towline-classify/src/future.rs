@@ -144,6 +144,8 @@ impl Config {
             reject_empty: self.reject_empty,
             usage: self.usage,
             is_answer: asked.dialect.is_some(),
+            // What a head has promised to be so long must be so long.
+            sift: self.drop_broken_events && body.size_hint().exact().is_none(),
         });
         let watch = watch.telling(self.observer.clone(), asked.target.clone());
         Hold::new(parts, body, watch, self.hold)
@@ -163,14 +165,16 @@ impl Config {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Err(trailers) => ClassifiedBody::held(Held::new(VecDeque::from([trailers]), body)),
-                Ok(data) if look::is_suspicious(&data) || look::is_too_little(&data) => {
-                    if !body.is_end_stream() {
+                Ok(data) => {
+                    let (is_whole, tells) = (body.is_end_stream(), look::is_suspicious(&data) || look::is_too_little(&data));
+                    if tells && !is_whole {
                         return Looked::Suspicious(parts, self.reader(body).after(data));
                     }
-                    self.judge(&mut parts, asked.dialect, &data, true);
+                    if is_whole && (tells || look::is_no_json(&data)) {
+                        self.judge(&mut parts, asked.dialect, &data, true);
+                    }
                     ClassifiedBody::first(data, body)
                 }
-                Ok(data) => ClassifiedBody::first(data, body),
             },
         };
         Looked::Done(self.hand_on(parts, body))

@@ -65,12 +65,11 @@ where
                 Poll::Ready(None) => return Poll::Ready(self.end()),
                 Poll::Ready(Some(Err(error))) => {
                     self.watch.fail(&error);
+                    self.watch.flush(&mut self.frames);
                     return Poll::Ready(Release::Broken(error));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    let release = self.take(&frame);
-                    self.frames.push_back(frame);
-                    if let Some(release) = release {
+                    if let Some(release) = self.take(frame) {
                         return Poll::Ready(release);
                     }
                 }
@@ -80,10 +79,17 @@ where
     }
 
     /// What a frame makes of the stream, if anything.
-    fn take(&mut self, frame: &Frame<Bytes>) -> Option<Release> {
-        let Some(data) = frame.data_ref() else { return Some(self.end()) };
-        let progress = self.watch.hold(data);
+    fn take(&mut self, frame: Frame<Bytes>) -> Option<Release> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => {
+                let release = self.end();
+                self.frames.push_back(trailers);
+                return Some(release);
+            }
+        };
         self.bytes = self.bytes.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX).max(1));
+        let progress = self.watch.hold(data, &mut self.frames);
         self.events = self.events.saturating_add(progress.events);
         match progress.failure {
             // Even after content: none of it has been handed on yet.
@@ -94,6 +100,7 @@ where
 
     /// The body has ended while it was held. Where nothing came, or what came was the beginning of an answer, the answer was cut.
     fn end(&mut self) -> Release {
+        self.watch.flush(&mut self.frames);
         if self.events == 0 || self.frames.iter().filter_map(Frame::data_ref).any(|data| look::is_answer(data)) {
             self.watch.expect_answer();
         }

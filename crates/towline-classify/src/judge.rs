@@ -6,7 +6,8 @@ use towline_wire::error::Answer;
 
 use crate::{
     layer::Config,
-    plan::{is_encoded, is_failure},
+    look::is_no_json,
+    plan::{is_encoded, is_failure, says_json},
 };
 
 impl Config {
@@ -35,7 +36,8 @@ impl Config {
             return None;
         }
         let told = read(parts, dialect, body).filter(|failure| self.reject_empty || failure.kind != FailureKind::Malformed);
-        told.or_else(|| self.validators.iter().find_map(|check| check(parts, body).err()))
+        let broken = || (says_json(parts) && is_no_json(body)).then(|| Failure::new(FailureKind::Malformed));
+        told.or_else(broken).or_else(|| self.validators.iter().find_map(|check| check(parts, body).err()))
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) reject_empty: bool,
     pub(crate) hold: HoldLimits,
     pub(crate) fail_cut_streams: bool,
+    pub(crate) drop_broken_events: bool,
     pub(crate) usage: bool,
     pub(crate) observer: Observer,
 }
@@ -105,6 +106,16 @@ impl ClassifyLayer {
         self.with(|config| config.fail_cut_streams = fail)
     }
 
+    /// Whether server-sent events whose data is no JSON are left out of a stream that speaks JSON, so that a reader who would fail on one gets
+    /// the rest. For that the beginning of an event is kept back until its end has come, up to 16 KiB. Default: yes.
+    ///
+    /// A stream speaks JSON if its [`Target`](towline_core::Target) names a dialect, or once content was found in it. One whose length
+    /// is told beforehand is left as it is, and so is Bedrock's binary framing.
+    #[must_use]
+    pub fn drop_broken_events(self, drop: bool) -> Self {
+        self.with(|config| config.drop_broken_events = drop)
+    }
+
     /// Whether what an answer tells about tokens is read and told by the [`StreamHandle`](towline_core::StreamHandle). Default: no.
     #[must_use]
     pub fn usage(self, read: bool) -> Self {
@@ -143,6 +154,7 @@ impl Default for Config {
             reject_empty: false,
             hold: HoldLimits { events: 64, bytes: 256 * 1024, time: Duration::from_secs(120) },
             fail_cut_streams: true,
+            drop_broken_events: true,
             usage: false,
             observer: Observer::none(),
         }
@@ -160,6 +172,7 @@ impl fmt::Debug for Config {
             .field("reject_empty", &self.reject_empty)
             .field("hold", &self.hold)
             .field("fail_cut_streams", &self.fail_cut_streams)
+            .field("drop_broken_events", &self.drop_broken_events)
             .field("usage", &self.usage)
             .field("observer", &self.observer)
             .finish()

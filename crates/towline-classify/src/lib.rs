@@ -48,7 +48,7 @@
 //! | 204, 205, 304, an answer to HEAD, a `content-encoding` | nothing: there is nothing to read |
 //! | 2xx, `text/event-stream` or Bedrock's event stream | it is held until its first content, at most 64 events, 256 KiB and 120 s |
 //! | 2xx, JSON, text or untyped, below 64 KiB, and there is a validator (for JSON: or `reject_empty`) | it is read and judged |
-//! | 2xx, JSON, below 64 KiB or of unknown length | its first frame is awaited and looked at; only what may be an error, or is blank or below 11 bytes, is read on and judged |
+//! | 2xx, JSON, below 64 KiB or of unknown length | its first frame is awaited and looked at; only what may be an error, or is blank or below 11 bytes, is read on and judged, and so is a whole answer that does not begin or not end as JSON |
 //! | any other 2xx | nothing |
 //!
 //! *Judged* means, and the first opinion wins: your [rules](ClassifyLayer::rule) in their order; the providers' rules of `towline-wire`
@@ -61,13 +61,15 @@
 //!
 //! - An error before anything was handed on is the outcome. The status stays 200, and the stream can still be read.
 //! - An end or a broken connection before content is the outcome too, provided that what came is the beginning of an answer, or nothing.
-//! - After content each frame leaves in the poll that brought it, byte for byte. What becomes of the stream is told by its handle:
+//! - After content each frame leaves in the poll that brought it, byte for byte, but for two things: an event that is no JSON, in a stream
+//!   that speaks it, is left out, since most readers give up on one; and the beginning of an event waits for its end, up to 16 KiB of it, since what
+//!   has been handed on cannot be left out. The handle counts [what was left out](towline_core::StreamHandle::broken_events). What becomes of the stream is told by its handle:
 //!   [complete](towline_core::StreamEnd::Complete) with its last event, or once the model has given a reason to stop and the body ends;
 //!   [failed](towline_core::StreamEnd::Failed), [cut](towline_core::StreamEnd::Cut) or [dropped](towline_core::StreamEnd::Dropped).
 //! - A stream that ends in order as HTTP has it, but without having said that it is complete, ends with an error of kind
 //!   `StreamBroken`, so that nobody takes half an answer for a whole one ([`fail_cut_streams`](ClassifyLayer::fail_cut_streams)). So does one
 //!   that was followed by a bare JSON error, which no reader of events would see.
-//! - A stream of no known dialect is held until it ends or reaches a limit, and is not judged. Events that are no JSON are passed over.
+//! - A stream of no known dialect is held until it ends or reaches a limit, and is not judged.
 //!
 //! # Defaults
 //!
@@ -79,6 +81,7 @@
 //! | an empty answer is a failure | no | [`reject_empty`](ClassifyLayer::reject_empty) |
 //! | a cut stream ends with an error | yes | [`fail_cut_streams`](ClassifyLayer::fail_cut_streams) |
 //! | read usage | no | [`usage`](ClassifyLayer::usage) |
+//! | broken events are left out of a stream | yes | [`drop_broken_events`](ClassifyLayer::drop_broken_events) |
 //! | told of the end of streams | nobody | [`observer`](ClassifyLayer::observer) |
 //!
 //! An error's body nearly always comes with its head: 2 s is long for that and short beside a model's answer. 64 KiB is what
@@ -87,10 +90,11 @@
 //!
 //! # Bodies and connections
 //!
-//! Each frame's data, the trailers and the error of the inner body arrive once and in order, whatever was read before. What was
+//! Each frame's data, the trailers and the error of the inner body arrive once and in order, whatever was read before, but for broken events
+//! of a stream whose length was not told beforehand. What was
 //! read of a failed status comes as one frame. A body that was read to its end is dropped at once, so its connection is free though the
 //! answer is never read; the rest of a longer one streams on. `size_hint` and `is_end_stream` stay right, with one
-//! exception: a stream that may yet end with an error of ours has no upper bound.
+//! exception: a stream that may yet end with an error of ours has no upper bound, and one of which events may be left out no bounds at all.
 //!
 //! # Where it stands
 //!
@@ -105,11 +109,12 @@
 //!
 //! Its own errors are those of the service beneath, as [`towline_core::Error`], and the end of a cut stream. Dropping the future drops the
 //! inner future or the response with all that was read; dropping the body settles the handle. A plain 2xx and a JSON answer that
-//! looks like one allocate nothing; a failure allocates what it reads, a stream its handle and its reader.
+//! looks like one allocate nothing; a failure allocates what it reads, a stream its handle and its reader, and once a queue if its frames
+//! split an event.
 //!
 //! # What it does not do
 //!
-//! It repairs nothing: an event that is broken is handed on broken. It reads no request. It does not judge JSON lines, nor
+//! It repairs nothing: what is broken is left out or handed on broken. It reads no request. It does not judge JSON lines, nor
 //! what is wrong with an answer beyond its shape; that is what validators are for.
 
 mod body;
@@ -121,6 +126,7 @@ mod look;
 mod plan;
 mod reader;
 mod service;
+mod sieve;
 mod watch;
 
 pub use body::ClassifiedBody;

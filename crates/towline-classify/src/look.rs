@@ -35,6 +35,21 @@ pub(crate) fn is_too_little(data: &[u8]) -> bool {
     data.trim_ascii().len() < ENOUGH
 }
 
+/// Whether a whole document that is said to be JSON is none from end to end: it does not begin as one, or does not end as it began. What is
+/// wrong in its midst is not looked for. One that is blank is another matter.
+pub(crate) fn is_no_json(document: &[u8]) -> bool {
+    let document = document.trim_ascii();
+    let ends = |with: u8| document.len() > 1 && document.last() == Some(&with);
+    match document.first() {
+        Some(b'{') => !ends(b'}'),
+        Some(b'[') => !ends(b']'),
+        Some(b'"') => !ends(b'"'),
+        Some(b't' | b'f' | b'n') => ![&b"true"[..], b"false", b"null"].contains(&document),
+        Some(b'-' | b'0'..=b'9' | 0x80..) | None => false,
+        Some(_) => true,
+    }
+}
+
 /// As many bytes as the shortest sign needs with what stands before it: `[{"error":{`.
 const ENOUGH: usize = 11;
 
@@ -99,6 +114,29 @@ mod tests {
             r#"{"object":"response","status":"failed"}"#,
         ] {
             assert!(is_suspicious(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_begins_or_ends_as_no_json_does_is_seen() {
+        for broken in [
+            "{\"broken\": [1, 2,",
+            "{",
+            "[",
+            "[{\"a\":1}",
+            "\"",
+            "\"abc",
+            "<html></html>",
+            "Bad Gateway",
+            "no healthy upstream",
+            "}",
+        ] {
+            assert!(is_no_json(broken.as_bytes()), "{broken}");
+        }
+        for other in
+            ["", " \n", "{}", "[]", " {\"a\":1}\r\n", "\"\"", "true", "null\n", "-1", "0", "{\"a\":1}\n{\"a\":2}", "\u{feff}{}"]
+        {
+            assert!(!is_no_json(other.as_bytes()), "{other}");
         }
     }
 

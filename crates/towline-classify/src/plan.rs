@@ -79,7 +79,12 @@ impl Config {
 
 /// Whether a response may tell what it cost.
 pub(crate) fn tells_usage(parts: &Parts) -> bool {
-    parts.status.is_success() && Content::of(&parts.headers) == Content::Json && !is_encoded(&parts.headers)
+    parts.status.is_success() && says_json(parts) && !is_encoded(&parts.headers)
+}
+
+/// Whether a head says that its body is JSON.
+pub(crate) fn says_json(parts: &Parts) -> bool {
+    Content::of(&parts.headers) == Content::Json
 }
 
 /// Whether a status that is no success is a failure; what `Failure::from_status` knows, without its hint.

@@ -1,5 +1,7 @@
 //! What the bytes of a body mean: the seam to `towline-wire`.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use towline_core::{Failure, Usage};
 use towline_wire::stream::{self as wire, Step, StreamReader};
@@ -19,6 +21,10 @@ pub(crate) struct Progress {
     pub(crate) ended: bool,
     /// What has been told of usage so far, if more was told here.
     pub(crate) usage: Option<Usage>,
+    /// Where in the data there are events that are no JSON.
+    pub(crate) broken: Vec<Range<usize>>,
+    /// Where in the data an event begins whose end has not come.
+    pub(crate) open: Option<usize>,
 }
 
 /// How a body stands when it ends.
@@ -112,7 +118,14 @@ impl Gathered {
 
 fn drain(reader: &mut StreamReader) -> Progress {
     let mut progress = Progress::default();
+    let mut last = 0;
     while let Some(event) = reader.next_step() {
+        if let Some(end) = reader.position() {
+            if event.step == Step::Malformed {
+                progress.broken.push(last..end);
+            }
+            last = end;
+        }
         progress.events += 1;
         progress.ends |= event.ends;
         if event.usage.is_some() {
@@ -126,6 +139,7 @@ fn drain(reader: &mut StreamReader) -> Progress {
             _ => {}
         }
     }
+    progress.open = (!reader.is_between_events()).then_some(last);
     progress
 }
 

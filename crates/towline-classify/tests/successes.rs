@@ -128,3 +128,19 @@ async fn an_error_that_comes_after_blanks_or_in_pieces_is_read_all_the_same() {
         assert_eq!(read_all(answer.into_body()).data, pieces.concat().as_bytes(), "handed on whole");
     }
 }
+
+#[tokio::test]
+async fn a_whole_answer_that_is_no_json_from_end_to_end_is_malformed() {
+    for text in ["{\"broken\": [1, 2,", "<html><body>Welcome</body></html>", "{\"choices\":[{\"message\":{\"content\":\"Hel"] {
+        let body = || Script::new([data(text)]);
+        let answer = classify(&ClassifyLayer::new(), response(200, &[], body().sized())).await;
+        assert_eq!(told(&answer), Some(FailureKind::Malformed), "{text}");
+        assert_eq!(read_all(answer.into_body()).data, text.as_bytes(), "handed on as it is");
+        let answer = classify(&ClassifyLayer::new(), response(200, &[("content-type", "text/plain")], body().sized())).await;
+        assert_eq!(told(&answer), None, "it does not say that it is JSON");
+        let answer = classify(&ClassifyLayer::new(), response(200, &[], body())).await;
+        assert_eq!(told(&answer), None, "more may come");
+    }
+    let lines = Script::new([data("{\"id\":\"the first\"}\n{\"id\":\"the second\"}\n")]).sized();
+    assert_eq!(told(&classify(&ClassifyLayer::new(), response(200, &[], lines)).await), None);
+}

@@ -39,6 +39,7 @@ struct Shared {
     /// When content last came, in nanoseconds after `began` and one more; 0 where none has come.
     content_at: AtomicU64,
     events: AtomicU64,
+    broken: AtomicU64,
     told: Mutex<Told>,
 }
 
@@ -78,8 +79,13 @@ impl StreamHandle {
     /// The handle of a stream whose head came at `began`.
     #[must_use]
     pub fn new(began: Instant) -> Self {
-        let none = AtomicU64::new(0);
-        Self(Arc::new(Shared { began, content_at: none, events: AtomicU64::new(0), told: Mutex::default() }))
+        Self(Arc::new(Shared {
+            began,
+            content_at: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
+            told: Mutex::default(),
+        }))
     }
 
     /// The handle of a response, if it is a stream and `ClassifyLayer` stands beneath.
@@ -105,6 +111,12 @@ impl StreamHandle {
     #[must_use]
     pub fn content_events(&self) -> u64 {
         self.0.events.load(Ordering::Acquire)
+    }
+
+    /// How many events were left out, since they were no JSON.
+    #[must_use]
+    pub fn broken_events(&self) -> u64 {
+        self.0.broken.load(Ordering::Acquire)
     }
 
     /// How it ended; `None` while it flows.
@@ -138,6 +150,13 @@ impl StreamHandle {
         self.0.events.fetch_add(events, Ordering::AcqRel);
     }
 
+    /// Writes down that `events` events were left out.
+    pub fn record_broken(&self, events: usize) {
+        if let Some(events) = u64::try_from(events).ok().filter(|events| *events > 0) {
+            self.0.broken.fetch_add(events, Ordering::AcqRel);
+        }
+    }
+
     /// Writes down what the answer says that it costs; the last word counts.
     pub fn record_usage(&self, usage: Usage) {
         self.0.told.lock().usage = Some(usage);
@@ -157,6 +176,7 @@ impl fmt::Debug for StreamHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamHandle")
             .field("content_events", &self.content_events())
+            .field("broken_events", &self.broken_events())
             .field("end", &self.end())
             .field("usage", &self.usage())
             .finish_non_exhaustive()
@@ -178,6 +198,16 @@ mod tests {
         handle.record_content(later, 3);
         handle.record_content(now, 1);
         assert_eq!((handle.last_content(), handle.content_events()), (Some(later), 5), "time never runs backwards");
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted() {
+        let handle = StreamHandle::new(Instant::now());
+        handle.record_broken(0);
+        assert_eq!(handle.broken_events(), 0);
+        handle.record_broken(2);
+        handle.clone().record_broken(1);
+        assert_eq!(handle.broken_events(), 3);
     }
 
     #[test]

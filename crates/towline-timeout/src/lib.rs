@@ -72,6 +72,8 @@
 //! | beneath, and cannot read the stream | ends with the first byte of the body | is not kept | of all bytes |
 //! | absent or above | ends with the first byte of the body | is not kept | of all bytes |
 //!
+//! Classify hands on whole events where it can: the silence that `idle` bounds is then that between them, whatever drips meanwhile.
+//!
 //! It cannot read a stream in which it has found no content, unless the call's facts name both a dialect and that a stream
 //! was asked for. It does not hold a stream for ever either (120 s by its default): then the same limit goes on in the body, but
 //! the response can no longer be replaced by another. Beneath a limit that is longer, set its

@@ -169,6 +169,19 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Where in the last push the frame ends that [`next_frame`](Self::next_frame) has just answered with, its line's end included.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        let left = self.after_cr && self.input.get(self.at) == Some(&b'\n');
+        self.at.saturating_add(usize::from(left))
+    }
+
+    /// Whether all that was pushed has been read and no event has begun whose end has not come.
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        self.at == self.input.len() && self.line.is_empty() && self.event.is_empty()
+    }
+
     /// Reads the line that came in several pieces.
     fn carried(&mut self) -> Option<Frame> {
         let line = self.line.split().freeze();

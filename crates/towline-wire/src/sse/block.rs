@@ -73,6 +73,10 @@ impl Building {
         data.saturating_add(self.name.len()).saturating_add(self.id.as_ref().map_or(0, Bytes::len))
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        matches!(self, Self { data: Data::None, name, id: None, retry: None } if name.is_empty())
+    }
+
     /// The event at a blank line, if there is one; a block without data leaves nothing behind.
     pub(super) fn take(&mut self) -> Option<Event> {
         let Self { name, data, id, retry } = std::mem::take(self);

@@ -185,6 +185,22 @@ impl StreamReader {
         Some(progress)
     }
 
+    /// Where in the last push the event ends that [`next_step`](Self::next_step) has just told of, so that it can be left out.
+    /// `None` unless it is one of server-sent events, and those can still be told apart.
+    #[must_use]
+    pub fn position(&self) -> Option<usize> {
+        match &self.framing {
+            Framing::Sse(decoder) => Some(decoder.position()),
+            Framing::Unknown | Framing::Binary(_) | Framing::Broken => None,
+        }
+    }
+
+    /// Whether no server-sent event has begun whose end has not come.
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        if let Framing::Sse(decoder) = &self.framing { decoder.is_between_events() } else { true }
+    }
+
     /// Whether content has been seen.
     #[must_use]
     pub fn has_content(&self) -> bool {

@@ -241,3 +241,27 @@ fn words_that_need_a_status_say_nothing_where_none_is_known() {
     reader.finish();
     assert_eq!(reader.verdict().map(|failure| failure.kind), Some(FailureKind::ContextLength), "and not a missing permission");
 }
+
+#[test]
+fn it_tells_where_an_event_ends_and_whether_another_has_begun() {
+    let mut reader = StreamReader::new();
+    reader.push("data: {}\n\ndata: {\r\n\r\n: note\n\ndata: {".into());
+    let mut ends = Vec::new();
+    while reader.next_step().is_some() {
+        ends.extend(reader.position());
+    }
+    assert_eq!(ends, [10, 21], "the LF after a CR included");
+    assert!(!reader.is_between_events());
+    reader.push("}\n\n: note\n\n".into());
+    assert!(!reader.is_between_events(), "not read yet");
+    assert!(reader.next_step().is_some() && reader.position() == Some(3) && reader.next_step().is_none());
+    assert!(reader.is_between_events(), "a comment is no event");
+    for begun in ["d", "event: x\n", "id: 1\n", "retry: 1\n", "data\n"] {
+        let mut reader = StreamReader::new();
+        reader.push(begun.into());
+        assert!(reader.next_step().is_none() && !reader.is_between_events(), "{begun}");
+    }
+    let mut binary = StreamReader::new();
+    binary.push(Bytes::from_static(b"\0\0"));
+    assert!(binary.position().is_none() && binary.is_between_events());
+}
