@@ -39,6 +39,7 @@ mod kept;
 mod keyed;
 mod observe;
 mod outcome;
+pub mod say;
 mod stream;
 mod target;
 mod transport;

@@ -20,7 +20,7 @@ use crate::{
 /// Tries one target after the other. See the [crate's page](crate).
 #[derive(Clone)]
 pub struct FallbackLayer {
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
 }
 
 impl FallbackLayer {
@@ -51,6 +51,15 @@ impl FallbackLayer {
     pub fn cheapest_first(mut self) -> Result<Self, InvalidConfig> {
         Arc::make_mut(&mut self.config).targets.cheapest_first()?;
         Ok(self)
+    }
+
+    /// The same settings with more ordinary targets, after those that there are.
+    ///
+    /// # Errors
+    ///
+    /// `targets` if two of them have the same name.
+    pub fn add_targets(self, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
+        self.add(Role::Ordinary, "targets", targets)
     }
 
     /// Targets with a larger window, for prompts that do not fit another's (`ContextLength`), and for nothing else. A call that has
@@ -197,7 +206,7 @@ impl FallbackLayer {
     }
 
     fn add(mut self, role: Role, field: &'static str, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
-        if !self.config.targets.has(Role::Ordinary) {
+        if role != Role::Ordinary && !self.config.targets.has(Role::Ordinary) {
             return Err(InvalidConfig::new(field, "would never be asked without ordinary targets"));
         }
         let config = Arc::make_mut(&mut self.config);

@@ -124,6 +124,7 @@
 mod authorize;
 mod config;
 mod degrade;
+mod explain;
 mod future;
 mod layer;
 mod progress;

@@ -74,6 +74,10 @@ impl Targets {
         self.roles.get(at).copied()
     }
 
+    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = &Target> {
+        self.of(role).map(|(_, target)| target)
+    }
+
     pub(crate) fn has(&self, role: Role) -> bool {
         self.of(role).next().is_some()
     }

@@ -5,6 +5,8 @@
 pub mod axum;
 mod boxed;
 #[cfg(feature = "stack")]
+mod preset;
+#[cfg(feature = "stack")]
 mod stack;
 #[cfg(feature = "tracing")]
 mod tracing;
@@ -15,10 +17,16 @@ pub mod design {}
 #[doc = include_str!("../docs/composition.md")]
 pub mod composition {}
 
+#[cfg(feature = "stack")]
+#[doc = include_str!("../docs/presets.md")]
+pub mod presets {}
+
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 
 pub use boxed::{Body, BoxService, boxed};
+#[cfg(feature = "stack")]
+pub use preset::{BreakerRule, Preset, Role, Wanted};
 #[cfg(feature = "stack")]
 pub use stack::{Stack, StackService, stack};
 #[cfg(feature = "tracing")]
