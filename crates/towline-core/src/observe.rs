@@ -85,6 +85,18 @@ pub enum Event<'a> {
         /// How long it would have had to wait.
         retry_after: Duration,
     },
+    /// A provider said that its limit is reached: nobody is sent there for a while, or for longer than was told before.
+    LimitClosed {
+        /// Whose limit.
+        target: Option<&'a Target>,
+        /// How long, from now on.
+        pause: Duration,
+    },
+    /// The first request since has been let pass.
+    LimitOpened {
+        /// Whose limit.
+        target: Option<&'a Target>,
+    },
     /// A time limit passed.
     TimedOut {
         /// Who was silent.

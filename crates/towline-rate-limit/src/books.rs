@@ -47,6 +47,8 @@ pub(crate) struct Books {
     /// The youngest request whose answer told what is left, and the first that was charged after the last stop.
     heard: Option<u64>,
     stopped: u64,
+    /// Whether nobody has passed since.
+    closed: bool,
     /// What is looked for, where the limit is not known.
     search: Option<Search>,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Charge {
     pub(crate) awaits_end: bool,
     /// Whether a good answer makes a difference, since the limit is looked for.
     pub(crate) searches: bool,
+    /// Whether it is the first after a stop.
+    pub(crate) reopens: bool,
 }
 
 /// What is in the way of a request.
@@ -135,6 +139,7 @@ impl Books {
             sum: Cost::default(),
             heard: None,
             stopped: 0,
+            closed: false,
             search: None,
         };
         books.change(now, terms);
@@ -212,7 +217,8 @@ impl Books {
         self.charges = self.charges.wrapping_add(1);
         let awaits_end = self.terms.limits.await_the_end();
         self.under_way = self.under_way.saturating_add(awaits_end.into());
-        Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end, searches: self.searches() }
+        let (searches, reopens) = (self.searches(), std::mem::take(&mut self.closed));
+        Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end, searches, reopens }
     }
 
     /// It was never sent: all is as if it had never been charged.

@@ -136,7 +136,7 @@ impl RateLimitLayer {
         self.with(|settings| settings.bounds.queue = n)
     }
 
-    /// Tells `observer` who waits and who is refused. Default: nobody.
+    /// Tells `observer` who waits, who is refused, and when a 429 closes the gate and the first passes again. Default: nobody.
     #[must_use]
     pub fn observer(self, observer: impl Into<Observer>) -> Self {
         let observer = observer.into();

@@ -79,7 +79,7 @@
 //! | [`key`](RateLimitLayer::key) | the target's name |
 //! | [`max_wait`](RateLimitLayer::max_wait) | 30 s |
 //! | [`queue`](RateLimitLayer::queue) | 1000 waiting for each target |
-//! | [`observer`](RateLimitLayer::observer) | nobody; it is told `LimitWaiting` and `LimitRejected` |
+//! | [`observer`](RateLimitLayer::observer) | nobody; it is told `LimitWaiting`, `LimitRejected`, `LimitClosed` and `LimitOpened` |
 //!
 //! # How much passes
 //!
@@ -188,6 +188,7 @@ mod reservation;
 mod search;
 mod service;
 mod shared;
+mod sync;
 mod too_large;
 
 pub use body::LimitedBody;

@@ -2,16 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
-use tokio::{
-    sync::{Notify, Semaphore},
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
+use towline_core::Observer;
 
 use crate::{
     books::{Books, Charge, Terms, Wait},
     cost::{Cost, Estimated},
     reservation::Reservation,
+    sync::{Mutex, MutexGuard, Notify, Semaphore},
     too_large::RequestTooLarge,
 };
 
@@ -23,6 +21,7 @@ pub(crate) struct Limiter {
     turnstile: Semaphore,
     /// Told when something came back, so that the head of the line looks again.
     came_back: Notify,
+    observer: Observer,
 }
 
 /// How long a line may get.
@@ -63,8 +62,8 @@ pub(crate) enum TooLate {
 }
 
 impl Limiter {
-    pub(crate) fn new(terms: Terms, now: Instant) -> Self {
-        Self { books: Mutex::new(Books::new(terms, now)), turnstile: Semaphore::new(1), came_back: Notify::new() }
+    pub(crate) fn new(terms: Terms, observer: Observer, now: Instant) -> Self {
+        Self { books: Mutex::new(Books::new(terms, now)), turnstile: Semaphore::new(1), came_back: Notify::new(), observer }
     }
 
     /// Admits a request, gives it a place in line, or refuses it. `deadline` is asked only if there is a wait.
@@ -107,6 +106,11 @@ impl Limiter {
         if somebody_waits {
             self.came_back.notify_one();
         }
+    }
+
+    /// Who is told what is decided.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// The books, to read them.
@@ -175,3 +179,6 @@ impl Drop for Place {
 fn passes(deadline: Option<Instant>, now: Instant, wait: Duration) -> bool {
     deadline.is_some_and(|deadline| wait > deadline.saturating_duration_since(now) || now > deadline)
 }
+
+#[cfg(all(test, towline_loom))]
+mod races;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response};
 use tokio::time::Instant;
 use towline_core::{
-    Error, Failure, FailureKind, Outcome, Phase, StreamEnd, StreamHandle, Usage,
+    Error, Event, Failure, FailureKind, Outcome, Phase, StreamEnd, StreamHandle, Target, Usage,
     body::{End, OnEnd},
     wall_clock,
 };
@@ -21,6 +21,8 @@ pub(crate) struct Reservation {
     /// What has become of it so far.
     fate: Fate,
     stream: Option<StreamHandle>,
+    /// Where it goes, if there is anybody to be told of it.
+    target: Option<Target>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,25 @@ enum Fate {
 
 impl Reservation {
     pub(crate) const fn new(limiter: Arc<Limiter>, charge: Charge) -> Self {
-        Self { limiter, charge, fate: Fate::Unsent, stream: None }
+        Self { limiter, charge, fate: Fate::Unsent, stream: None, target: None }
+    }
+
+    /// It goes to `target`; whoever listens hears that the gate is open, if it is the first since it was closed.
+    pub(crate) fn to(mut self, target: Option<&Target>) -> Self {
+        let observer = self.limiter.observer();
+        if observer.is_listening() {
+            self.target = target.cloned();
+            if self.charge.reopens {
+                observer.tell(&Event::LimitOpened { target });
+            }
+        }
+        self
+    }
+
+    /// What it was charged.
+    #[cfg(all(test, towline_loom))]
+    pub(crate) const fn charge(&self) -> &Charge {
+        &self.charge
     }
 
     /// The request is sent: its charge stays, unless more becomes known.
@@ -95,7 +115,10 @@ impl Reservation {
     /// A 429 stops everybody.
     fn told_to_stop(&self, failure: &Failure) {
         if failure.kind == FailureKind::RateLimited {
-            self.limiter.books().stop(Instant::now(), &self.charge, failure.hint.retry_after);
+            let pause = self.limiter.books().stop(Instant::now(), &self.charge, failure.hint.retry_after);
+            if let Some(pause) = pause {
+                self.limiter.observer().tell(&Event::LimitClosed { target: self.target.as_ref(), pause });
+            }
         }
     }
 

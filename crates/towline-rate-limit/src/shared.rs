@@ -63,7 +63,7 @@ impl Settings {
 impl Shared {
     pub(crate) fn new(settings: Settings) -> Self {
         let now = Instant::now();
-        let untargeted = Arc::new(Limiter::new(settings.terms, now));
+        let untargeted = Arc::new(Limiter::new(settings.terms, settings.observer.clone(), now));
         // Who came last may have been charged as late as its longest wait allows, and the buckets fill from then on.
         let terms = settings.own.values().map(|limits| Terms { limits: *limits, ..settings.terms }).chain([settings.terms]);
         let full_again = terms.map(|terms| terms.fill_in()).max().unwrap_or_default().saturating_add(settings.bounds.max_wait);
@@ -82,7 +82,7 @@ impl Shared {
         let limiter = self.limiter_of(key.unwrap_or_else(|| target.map(Target::key)), now);
         let told = self.settings.estimator.ask(extensions);
         match limiter.enter(now, told, self.settings.bounds, || Call::of(extensions)?.deadline()) {
-            Entry::Admitted(reservation) => Ok(Admission::Now(reservation)),
+            Entry::Admitted(reservation) => Ok(Admission::Now(reservation.to(target))),
             Entry::Waiting(place, wait) => {
                 self.settings.observer.tell(&Event::LimitWaiting { target, wait });
                 Ok(Admission::Later(Box::pin(self.turn(place, extensions))))
@@ -94,7 +94,10 @@ impl Shared {
 
     fn limiter_of(&self, key: Option<&Arc<str>>, now: Instant) -> Arc<Limiter> {
         match key {
-            Some(key) => self.targeted.get_or_insert_with(key, now, || Limiter::new(self.terms_of(key), now)),
+            Some(key) => {
+                let new = || Limiter::new(self.terms_of(key), self.settings.observer.clone(), now);
+                self.targeted.get_or_insert_with(key, now, new)
+            }
             None => Arc::clone(&self.untargeted),
         }
     }
@@ -126,10 +129,11 @@ impl Shared {
         let (observer, target, call) =
             (self.settings.observer.clone(), Target::of(extensions).cloned(), Call::of(extensions).cloned());
         async move {
-            place.turn().await.map_err(|late| match late {
-                TooLate::Would(wait) => refused(&observer, target.as_ref(), call.as_ref(), wait),
-                TooLate::Passed => error(Failure::new(FailureKind::DeadlineExceeded), call.as_ref()),
-            })
+            match place.turn().await {
+                Ok(reservation) => Ok(reservation.to(target.as_ref())),
+                Err(TooLate::Would(wait)) => Err(refused(&observer, target.as_ref(), call.as_ref(), wait)),
+                Err(TooLate::Passed) => Err(error(Failure::new(FailureKind::DeadlineExceeded), call.as_ref())),
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod common;
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
-use towline_core::{Failure, FailureKind, StreamEnd};
+use towline_core::{Failure, FailureKind, Observer, StreamEnd};
 use towline_rate_limit::{Dimension as D, Limits, Profile};
 
 const fn ms(ms: u64) -> Duration {
@@ -91,6 +92,27 @@ async fn who_waits_when_it_closes_and_would_wait_too_long_is_refused_with_the_wa
     }
     assert_eq!(provider.asked().len(), 2);
     assert!(refused[..2].iter().all(Option::is_none) && refused[2..].iter().all(|wait| *wait > Some(ms(59_000))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_observer_is_told_once_when_the_gate_closes_when_it_stays_closed_longer_and_when_the_first_passes() {
+    let observed = Arc::new(common::Told::default());
+    let layer = whole(Limits::none().requests_per_minute(few(6000)));
+    let layer = layer.max_wait(ms(60_000)).observer(Observer::from(Arc::clone(&observed)));
+    // Three are under way, and who went last is told to stop first; the next is told no longer time, and the last one is.
+    let service = layer.layer(Late(Provider::new([stop("3"), stop("1"), stop("2")])));
+    let calls: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(to("a")))).collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().status(), 429);
+    }
+    assert_eq!(*observed.0.lock(), ["a closed 2s", "a closed 3s"]);
+    observed.0.lock().clear();
+    for _ in 0..2 {
+        service.clone().oneshot(to("a")).await.unwrap();
+    }
+    // A hundredth of a second for the token, at little more than seven tenths of the speed.
+    assert_eq!(observed.0.lock()[..2], ["a waits 3.014284986s", "a opened"]);
+    assert_eq!(observed.0.lock().iter().filter(|told| told.ends_with("opened")).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

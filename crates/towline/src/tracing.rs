@@ -45,6 +45,10 @@ impl Observe for TracingObserver {
             Event::LimitRejected { target, retry_after } => {
                 warn!(target: "towline", at = name(target), ?retry_after, "refused by the rate limit")
             }
+            Event::LimitClosed { target, pause } => {
+                warn!(target: "towline", at = name(target), ?pause, "the provider's rate limit is reached")
+            }
+            Event::LimitOpened { target } => info!(target: "towline", at = name(target), "going on after the rate limit"),
             Event::TimedOut { target, phase, limit } => {
                 warn!(target: "towline", at = name(target), phase = phase.name(), ?limit, "timed out")
             }

@@ -18,10 +18,11 @@ pub(crate) fn run(steps: &mut Steps, required: bool) -> Result<(), Failure> {
     doc::run(steps)
 }
 
-/// The hand-written atomics under loom, which tries each order in which threads can meet. In a folder of its own, since its flag would have
+/// The breaker's hand-written atomics and the limiter's line under loom, which tries each order in which threads can meet. In a folder of its own, since its flag would have
 /// everything else built anew; optimised, since the orders are many.
 fn races(steps: &mut Steps) -> Result<(), Failure> {
-    let cargo = Cargo::new("test --locked --package towline-circuit-breaker --release --lib --target-dir target/loom races");
+    const OF: &str = "--package towline-circuit-breaker --package towline-rate-limit";
+    let cargo = Cargo::new(&format!("test --locked {OF} --release --lib --target-dir target/loom races"));
     steps.cargo("races, by loom", &cargo.env("RUSTFLAGS", "--cfg towline_loom"))
 }
 

@@ -19,8 +19,9 @@ impl Books {
     /// A request was told to stop: so are all others, until `hint` has passed.
     ///
     /// When they go on there is nothing left to pass at once, and they go slower, unless it was sent before the last stop: its
-    /// answer says nothing about the speed since.
-    pub(crate) fn stop(&mut self, now: Instant, charge: &Charge, hint: Option<Duration>) {
+    /// answer says nothing about the speed since. Returns for how long, if that is news.
+    pub(crate) fn stop(&mut self, now: Instant, charge: &Charge, hint: Option<Duration>) -> Option<Duration> {
+        let told = self.closed_for(now);
         let opens = now.checked_add(hint.unwrap_or(PAUSE).min(LONGEST)).unwrap_or(now);
         let is_new = charge.nth >= self.stopped;
         // Who looks for the limit takes back what it has found instead; that does not recover by itself.
@@ -37,6 +38,8 @@ impl Books {
         for dimension in spread {
             self.lower(now, *dimension, 0);
         }
+        let is_news = !std::mem::replace(&mut self.closed, true);
+        Some(self.closed_for(now)).filter(|pause| is_news || *pause > told)
     }
 
     /// A request was answered well: where the limit is not known, and somebody waits for it, there may be more of it.

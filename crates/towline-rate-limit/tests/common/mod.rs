@@ -109,6 +109,8 @@ impl Observe for Told {
         self.0.lock().push(match event {
             Event::LimitWaiting { target: t, wait } => format!("{} waits {wait:?}", target(t)),
             Event::LimitRejected { target: t, retry_after } => format!("{} rejected {retry_after:?}", target(t)),
+            Event::LimitClosed { target: t, pause } => format!("{} closed {pause:?}", target(t)),
+            Event::LimitOpened { target: t } => format!("{} opened", target(t)),
             other => format!("{other:?}"),
         });
     }
