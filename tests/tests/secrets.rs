@@ -36,7 +36,7 @@ fn leaky() -> Request<Body> {
     }
     let mut own = HeaderValue::from_static(CALLERS);
     own.set_sensitive(true);
-    request.header("x-some-house-token", own).body(Full::from(r#"{"model":"m"}"#)).unwrap()
+    request.header("x-some-house-token", own).body(Full::from(r#"{"model":"m","messages":[]}"#)).unwrap()
 }
 
 /// Four targets, each with its credential in another place.
@@ -48,7 +48,16 @@ fn targets(providers: &[MockProvider]) -> Vec<Target> {
         Credential::header("x-of-its-own", KEYS[3]).unwrap(),
     ];
     let named = ["a", "b", "c", "d"].into_iter().zip(providers).zip(credentials);
-    named.map(|((name, provider), credential)| Target::new(name, provider.url("")).unwrap().with_credential(credential)).collect()
+    let made = named.map(|((name, provider), credential)| (Target::new(name, provider.url("")).unwrap(), credential));
+    made.map(|(target, credential)| target.with_credential(credential)).collect()
+}
+
+/// The same, and each says its word in the body too: as a parameter, and in the prompt.
+fn variants(providers: &[MockProvider]) -> Vec<Target> {
+    let own = |(target, key): (Target, &str)| {
+        target.with_parameters(format!(r#"{{"metadata":{{"user_id":"{key}"}}}}"#)).with_system_prompt(format!("You know {key}."))
+    };
+    targets(providers).into_iter().zip(KEYS).map(own).collect()
 }
 
 /// All of them, however often each is asked.
@@ -114,6 +123,23 @@ async fn each_target_gets_its_own_credential_and_nobody_elses_also_after_retries
         providers.iter().map(MockProvider::hits).collect::<Vec<_>>()
     );
     assert_only_its_own(&providers);
+}
+
+#[tokio::test]
+async fn what_a_targets_own_parameters_and_prompt_say_is_said_to_that_target_only() {
+    let providers = providers(|| vec![Reply::status(500), Reply::reset(), Reply::status(500)]).await;
+    let fallback = FallbackLayer::new(variants(&providers)).unwrap().max_attempts(100).unwrap();
+    let (status, shown) = answer(stack(hyper()).fallback(fallback).retry(retry()).build().unwrap()).await;
+    assert_eq!(status, 500);
+    for (provider, key) in providers.iter().zip(KEYS) {
+        assert!(provider.hits() >= 3);
+        for received in provider.requests() {
+            let body = received.text();
+            assert_eq!(body.matches(key).count(), 2, "{body}");
+        }
+    }
+    assert_only_its_own(&providers);
+    assert_shows_none(&shown);
 }
 
 /// Sends the leaky request; returns the status, and everything that can be printed of the answer and the service.

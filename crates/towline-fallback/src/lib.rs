@@ -91,7 +91,13 @@
 //! - **URI**: the base's path, then the request's. Where the base ends with what the request's path begins with (`/v1` and `/v1/messages`), it
 //!   stands there once. The query stays, without its credentials.
 //! - **Model**: where the target names one, the top-level `"model"` of a JSON body is replaced, or the model in the path for dialects that keep it
-//!   there. A body that is not a JSON object, or that streams, is left as it is.
+//!   there.
+//! - **Parameters** of the target ([`with_parameters`](towline_core::Target::with_parameters)) are merged into the body as RFC 7396 has it. They name
+//!   neither a model, which may stand in the path, nor whether to stream, which is the caller's; either is an error when the layer is made.
+//! - **System prompt** of the target ([`with_system_prompt`](towline_core::Target::with_system_prompt)): it takes the place of the caller's, as
+//!   [`Patch::system_prompt`](towline_wire::patch::Patch::system_prompt) lists for each dialect. The request's path tells the dialect, else the target; where
+//!   neither does, and where a body has no conversation (embeddings), there is no place for one.
+//! - Of the body everything else keeps its bytes. One that is not a JSON object, or that does not lie in memory, is left as it is.
 //! - **Stripped**: `authorization`, `proxy-authorization`, `x-api-key`, `api-key`, `x-goog-api-key` and their like, cookies, organisation and project
 //!   headers, each header whose value is marked sensitive, each that any of the targets uses for its credential, hop-by-hop headers, and
 //!   `host`; of the query `key`, `api_key`, `access_token` and their like.

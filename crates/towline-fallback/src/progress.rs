@@ -57,8 +57,8 @@ where
         let call = Call::of(request.extensions()).cloned();
         let original = config.may_move_on().then(|| KeptRequest::keep(&request)).flatten();
         let at = config.targets.next(Role::Ordinary, |_| false, &config.jitter);
-        let first = match at.and_then(|at| config.targets.at(at)) {
-            Some(target) => rewrite(request, target, &config.secrets),
+        let first = match at.and_then(|at| config.targets.at(at).zip(config.targets.patch(at))) {
+            Some((target, patch)) => rewrite(request, target, patch, &config.secrets),
             None => Ok(request),
         };
         let trail = call.as_ref().map_or(0, Call::attempts);
@@ -170,11 +170,12 @@ where
     }
 
     fn request(&mut self, at: usize, now: Instant) -> Option<Result<Request<B>, Error>> {
-        let target = self.config.targets.at(at)?;
+        let config = Arc::clone(&self.config);
+        let (target, patch) = config.targets.at(at).zip(config.targets.patch(at))?;
         let request = self.original.as_ref()?.request()?;
         (self.at, self.began) = (Some(at), now);
         self.tell_alternative();
-        Some(rewrite(request, target, &self.config.secrets))
+        Some(rewrite(request, target, patch, &config.secrets))
     }
 }
 

@@ -8,8 +8,11 @@ use std::{
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use http_body::Body;
-use towline_core::{Credential, Error, Failure, FailureKind, Target, body::TryClone};
-use towline_wire::patch;
+use towline_core::{Credential, Dialect, Error, Failure, FailureKind, Target, body::TryClone};
+use towline_wire::{
+    facts,
+    patch::{self, Patch},
+};
 
 /// The names under which credentials may stand: those that everybody knows, and those that the targets use.
 #[derive(Clone, Debug)]
@@ -79,14 +82,14 @@ impl Secrets {
 /// # Errors
 ///
 /// `Untranslatable` if no valid URI can be made of the base and the path.
-pub(crate) fn rewrite<B>(mut request: Request<B>, target: &Target, secrets: &Secrets) -> Result<Request<B>, Error>
+pub(crate) fn rewrite<B>(mut request: Request<B>, target: &Target, patch: &Patch, secrets: &Secrets) -> Result<Request<B>, Error>
 where
     B: Body + TryClone + From<Bytes>,
 {
     let uri = uri_for(request.uri(), target, secrets).ok_or_else(|| Error::new(Failure::new(FailureKind::Untranslatable)))?;
     *request.uri_mut() = uri;
     secrets.strip(request.headers_mut());
-    if let Some(body) = target.model().and_then(|model| with_model(request.body(), model)) {
+    if let Some(body) = patched(&request, target, patch) {
         *request.body_mut() = body;
         request.headers_mut().remove(header::CONTENT_LENGTH);
     }
@@ -116,8 +119,9 @@ fn uri_for(original: &Uri, target: &Target, secrets: &Secrets) -> Option<Uri> {
         .map(str::to_owned);
     let own = target.credential().and_then(Credential::as_query).map(|(name, value)| format!("{name}={value}"));
     let query = kept.chain(own).collect::<Vec<_>>().join("&");
+    let model = target.model().zip(dialect_of(&path, target));
     let mut whole = if query.is_empty() { path } else { format!("{path}?{query}") };
-    if let (Some(model), Some(dialect)) = (target.model(), target.dialect()) {
+    if let Some((model, dialect)) = model {
         whole = patch::model_in_path(&whole, dialect, model).unwrap_or(whole);
     }
     let mut parts = target.base().clone().into_parts();
@@ -162,14 +166,22 @@ fn decoded_name(param: &str) -> String {
     String::from_utf8_lossy(&out).to_ascii_lowercase()
 }
 
-/// The body with another model in it; `None` where it stays as it is: not JSON, not in memory, or of this model already.
-fn with_model<B>(body: &B, model: &str) -> Option<B>
+/// The body as the target wants it; `None` where it stays as it is: not JSON, not in memory, or right already.
+fn patched<B>(request: &Request<B>, target: &Target, patch: &Patch) -> Option<B>
 where
     B: Body + TryClone + From<Bytes>,
 {
-    let old = in_memory(body.try_clone()?)?;
-    let new = patch::model(&old, model).ok()?;
+    if patch.is_empty() {
+        return None;
+    }
+    let old = in_memory(request.body().try_clone()?)?;
+    let new = patch.apply(&old, dialect_of(request.uri().path(), target)).ok()?;
     (new != old).then(|| new.into())
+}
+
+/// What a path says is said of this very request; the target's word is for paths that say nothing.
+fn dialect_of(path: &str, target: &Target) -> Option<Dialect> {
+    facts::dialect(path).or(target.dialect())
 }
 
 /// All bytes of a body that has them at hand; `None` of one that would have to be waited for.

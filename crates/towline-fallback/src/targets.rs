@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use towline_core::{InvalidConfig, Jitter, Target};
+use towline_wire::patch::Patch;
 
 /// What a target is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Role {
 pub(crate) struct Targets {
     all: Vec<Target>,
     roles: Vec<Role>,
+    /// What each wants changed in a body.
+    patches: Vec<Patch>,
 }
 
 impl Targets {
@@ -33,6 +36,7 @@ impl Targets {
             if self.of(role).any(|(_, other)| *other == target) {
                 return Err(InvalidConfig::new(field, format!("two targets are called {:?}", target.name())));
             }
+            self.patches.push(patch_for(&target)?);
             self.all.push(target);
             self.roles.push(role);
         }
@@ -55,11 +59,10 @@ impl Targets {
             priced.push((price.input().saturating_mul(INPUT_FOR_OUTPUT).saturating_add(price.output()), target.clone()));
         }
         priced.sort_by_key(|(charged, _)| *charged);
-        let places = self.all.iter_mut().zip(&self.roles).filter(|(_, role)| **role == Role::Ordinary);
-        for ((place, _), (_, target)) in places.zip(priced) {
-            *place = target;
-        }
-        Ok(())
+        let others: Vec<_> = self.all.drain(..).zip(self.roles.drain(..)).filter(|(_, role)| *role != Role::Ordinary).collect();
+        self.patches.clear();
+        self.add(Role::Ordinary, "targets", priced.into_iter().map(|(_, target)| target))?;
+        others.into_iter().try_for_each(|(target, role)| self.add(role, "targets", [target]))
     }
 
     pub(crate) fn all(&self) -> &[Target] {
@@ -68,6 +71,10 @@ impl Targets {
 
     pub(crate) fn at(&self, at: usize) -> Option<&Target> {
         self.all.get(at)
+    }
+
+    pub(crate) fn patch(&self, at: usize) -> Option<&Patch> {
+        self.patches.get(at)
     }
 
     pub(crate) fn role(&self, at: usize) -> Option<Role> {
@@ -114,6 +121,28 @@ impl Targets {
         let all = self.all.iter().zip(&self.roles).enumerate();
         all.filter(move |(_, (_, other))| **other == role).map(|(at, (target, _))| (at, target))
     }
+}
+
+/// What is to be changed in the bodies of requests to `target`.
+fn patch_for(target: &Target) -> Result<Patch, InvalidConfig> {
+    let wrong = |why: &str| InvalidConfig::new("parameters", format!("of target {:?} {why}", target.name()));
+    let mut patch = Patch::new();
+    if let Some(model) = target.model() {
+        patch = patch.model(model);
+    }
+    if let Some(prompt) = target.system_prompt() {
+        patch = patch.system_prompt(prompt);
+    }
+    if let Some(json) = target.parameters() {
+        patch = patch.parameters(json).map_err(|_| wrong("are not a JSON object"))?;
+    }
+    if patch.sets("model") {
+        return Err(wrong("name a model; use `with_model`, which knows where it stands"));
+    }
+    if patch.sets("stream") {
+        return Err(wrong("say whether to stream; that is the caller's, who reads the answer"));
+    }
+    Ok(patch)
 }
 
 /// How many tokens of input there are for one of output where prices are compared.

@@ -4,7 +4,7 @@ use std::{error, fmt, sync::Arc};
 
 use http::Uri;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use towline_core::Facts;
+use towline_core::{Dialect, Facts};
 
 use crate::{
     lenient::{Key, Small},
@@ -106,6 +106,12 @@ fn facts(uri: &Uri, body: Body) -> Facts {
     facts.max_output_tokens = body.max_output;
     facts.input_tokens = body.text.tokens();
     facts
+}
+
+/// The dialect that a request of this path speaks, without its query; `None` where the path does not tell.
+#[must_use]
+pub fn dialect(path: &str) -> Option<Dialect> {
+    path::read(path).dialect
 }
 
 /// The little that is kept of a body.

@@ -1,14 +1,16 @@
 //! What holds for one target in the place of what its layers were told for all.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{InvalidConfig, Phase, Price, Target};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Settings {
     attempts: Option<NonZeroU32>,
     timeouts: Vec<(Phase, Duration)>,
     price: Option<Price>,
+    parameters: Option<Arc<str>>,
+    system_prompt: Option<Arc<str>>,
 }
 
 impl Target {
@@ -48,6 +50,20 @@ impl Target {
         self.with(|t| t.settings.price = Some(price))
     }
 
+    /// The same target with parameters of its own: a JSON object, merged into the body of each request to it as RFC 7396 has it (objects
+    /// member by member, `null` removes, anything else replaces). It is read when a fallback is given the target. Default: none.
+    #[must_use]
+    pub fn with_parameters(self, json: impl AsRef<str>) -> Self {
+        self.with(|t| t.settings.parameters = Some(json.as_ref().into()))
+    }
+
+    /// The same target with a system prompt of its own, in the place of the caller's, or where the caller has none. Default: the
+    /// caller's.
+    #[must_use]
+    pub fn with_system_prompt(self, text: impl AsRef<str>) -> Self {
+        self.with(|t| t.settings.system_prompt = Some(text.as_ref().into()))
+    }
+
     /// The most attempts of a call at it, if it has a number of its own.
     #[must_use]
     pub fn attempts(&self) -> Option<NonZeroU32> {
@@ -64,6 +80,31 @@ impl Target {
     #[must_use]
     pub fn price(&self) -> Option<Price> {
         self.0.settings.price
+    }
+
+    /// Its parameters, JSON as they were given, if it has any.
+    #[must_use]
+    pub fn parameters(&self) -> Option<&str> {
+        self.0.settings.parameters.as_deref()
+    }
+
+    /// Its system prompt, if it has one.
+    #[must_use]
+    pub fn system_prompt(&self) -> Option<&str> {
+        self.0.settings.system_prompt.as_deref()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What goes into bodies is not shown: it may hold what is nobody else's business.
+        f.debug_struct("Settings")
+            .field("attempts", &self.attempts)
+            .field("timeouts", &self.timeouts)
+            .field("price", &self.price)
+            .field("parameters", &self.parameters.is_some())
+            .field("system_prompt", &self.system_prompt.is_some())
+            .finish()
     }
 }
 

@@ -14,7 +14,9 @@ fn a_base_that_is_no_absolute_http_uri_is_refused_by_name() {
 fn no_debug_shows_a_secret() {
     let target = Target::new("t", "http://host")
         .unwrap()
-        .with_header(HeaderName::from_static("x-extra"), HeaderValue::from_static("s3cret"));
+        .with_header(HeaderName::from_static("x-extra"), HeaderValue::from_static("s3cret"))
+        .with_parameters(r#"{"user":"s3cret"}"#)
+        .with_system_prompt("s3cret");
     for credential in
         [Credential::bearer("s3cret"), Credential::header("x-api-key", "s3cret"), Credential::query("key", "s3cret")]
     {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use towline_core::{Dialect, body::ReplayBody};
 
 use super::*;
+use crate::targets::{Role, Targets};
 
 fn target(base: &str) -> Target {
     Target::new("t", base).unwrap()
@@ -14,7 +15,9 @@ fn uri(base: &str, original: &str) -> String {
 }
 
 fn anew(request: Request<Full<Bytes>>, targets: &[Target]) -> Request<Full<Bytes>> {
-    rewrite(request, &targets[0], &Secrets::of(targets)).unwrap()
+    let mut known = Targets::default();
+    known.add(Role::Ordinary, "targets", targets.iter().cloned()).unwrap();
+    rewrite(request, &targets[0], known.patch(0).unwrap(), &Secrets::of(targets)).unwrap()
 }
 
 #[test]
@@ -93,6 +96,11 @@ fn a_model_that_stands_in_the_path_is_replaced_there() {
     let gemini = target("https://host").with_model("gemini-3").with_dialect(Dialect::Gemini);
     let request = Request::post("/v1beta/models/gemini-2:generateContent").body(Full::from("{}")).unwrap();
     assert_eq!(anew(request, &[gemini]).uri(), "https://host/v1beta/models/gemini-3:generateContent");
+    let unsaid = target("https://host").with_model("gemini-3");
+    let request = Request::post("/v1beta/models/gemini-2:generateContent").body(Full::from("{}")).unwrap();
+    let request = anew(request, &[unsaid]);
+    assert_eq!(request.uri(), "https://host/v1beta/models/gemini-3:generateContent", "the path itself tells the dialect");
+    assert_eq!(in_memory(request.into_body()).unwrap(), "{}");
 }
 
 #[test]
