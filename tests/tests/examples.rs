@@ -37,6 +37,35 @@ fn assert_tells(printed: &str, lines: &[&str]) {
 }
 
 #[test]
+fn the_gateway_shows_what_becomes_of_each_call_while_its_providers_misbehave() {
+    let printed = feed("gateway", &["--calls", "7", "--every", "20"], "");
+    assert_tells(
+        &printed,
+        &[
+            "listening on http://127.0.0.1:",
+            "1. all is well",
+            "200 OK by first/strong",
+            "2. the first limits the rate, once",
+            "200 OK by first/strong",
+            "- first/strong: rate_limit 429",
+            "- first/strong: ok 200",
+            "3. the first resets the connection, once",
+            "- first/strong: transport",
+            "4. the first says 200, and within it that it is overloaded",
+            "- first/strong: overloaded 200",
+            "5. the first takes the request and is silent",
+            "200 OK by second/other",
+            "- first/strong: timeout",
+            "6. the first is down",
+            "- first/strong: overloaded 503",
+            "7. the first is still down, and is left alone",
+            "- first/strong: circuit_open",
+            "- second/other: ok 200",
+        ],
+    );
+}
+
+#[test]
 fn the_quickstart_rides_through_it_all_over_to_the_second_target_and_back() {
     let printed = run("quickstart");
     assert_tells(

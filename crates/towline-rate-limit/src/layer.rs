@@ -100,6 +100,14 @@ impl RateLimitLayer {
         })
     }
 
+    /// A [`burst`](Self::burst) of its own for a target by its name, or for a key.
+    #[must_use]
+    pub fn burst_for(self, name: impl Into<Arc<str>>, n: NonZeroU32) -> Self {
+        self.with(|settings| {
+            settings.bursts.insert(name.into(), n.get().into());
+        })
+    }
+
     /// Who estimates what a request costs. Default: its [facts](towline_core::Facts).
     #[must_use]
     pub fn estimator(self, estimate: impl Estimate) -> Self {

@@ -72,6 +72,7 @@
 //! |---|---|
 //! | [`share`](RateLimitLayer::share) of the limit that is used | 0.95 |
 //! | [`burst`](RateLimitLayer::burst) after a pause | the requests of 1 s, at least one |
+//! | [`burst_for`](RateLimitLayer::burst_for) a target or key | that of all |
 //! | [`token_burst`](RateLimitLayer::token_burst) after a pause | the tokens of 3 s, at least one |
 //! | [`profile`](RateLimitLayer::profile) of the provider | `Any` |
 //! | [`estimator`](RateLimitLayer::estimator) of what a request costs | the call's facts |

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) terms: Terms,
     /// The limits of those that have some of their own.
     pub(crate) own: HashMap<Arc<str>, Limits>,
+    /// The bursts of those that have one of their own.
+    pub(crate) bursts: HashMap<Arc<str>, u64>,
     pub(crate) bounds: Bounds,
     pub(crate) estimator: Estimator,
     pub(crate) key: Option<KeyOf>,
@@ -55,8 +57,13 @@ const IDLE: Duration = Duration::from_secs(600);
 impl Settings {
     pub(crate) fn new(terms: Terms) -> Self {
         let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
-        let (own, estimator, observer) = (HashMap::new(), Estimator::default(), Observer::none());
-        Self { terms, own, bounds, estimator, key: None, observer }
+        let (own, bursts, estimator, observer) = (HashMap::new(), HashMap::new(), Estimator::default(), Observer::none());
+        Self { terms, own, bursts, bounds, estimator, key: None, observer }
+    }
+
+    /// The terms of a target with these limits.
+    fn terms_of(&self, key: &str, limits: Limits) -> Terms {
+        Terms { limits, burst: self.bursts.get(key).copied().or(self.terms.burst), ..self.terms }
     }
 }
 
@@ -65,7 +72,7 @@ impl Shared {
         let now = Instant::now();
         let untargeted = Arc::new(Limiter::new(settings.terms, settings.observer.clone(), now));
         // Who came last may have been charged as late as its longest wait allows, and the buckets fill from then on.
-        let terms = settings.own.values().map(|limits| Terms { limits: *limits, ..settings.terms }).chain([settings.terms]);
+        let terms = settings.own.iter().map(|(key, limits)| settings.terms_of(key, *limits)).chain([settings.terms]);
         let full_again = terms.map(|terms| terms.fill_in()).max().unwrap_or_default().saturating_add(settings.bounds.max_wait);
         let targeted = Keyed::new(IDLE.max(full_again), now);
         Self { settings, changed: RwLock::default(), untargeted, targeted }
@@ -106,7 +113,7 @@ impl Shared {
     pub(crate) fn terms_of(&self, key: &str) -> Terms {
         let changed = self.changed.read().get(key).copied();
         let limits = changed.or_else(|| self.settings.own.get(key).copied());
-        Terms { limits: limits.unwrap_or(self.settings.terms.limits), ..self.settings.terms }
+        self.settings.terms_of(key, limits.unwrap_or(self.settings.terms.limits))
     }
 
     /// Changes limits from now on.
@@ -114,7 +121,7 @@ impl Shared {
         if let Some(key) = key {
             self.changed.write().insert(key.into(), limits);
         }
-        let terms = Terms { limits, ..self.settings.terms };
+        let terms = key.map_or(Terms { limits, ..self.settings.terms }, |key| self.settings.terms_of(key, limits));
         if let Some(limiter) = self.limiter(key) {
             limiter.correct(|books| books.change(now, terms));
         }

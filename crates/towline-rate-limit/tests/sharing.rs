@@ -13,7 +13,7 @@ use common::{Log, Unready, burst, to, whole};
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use towline_core::{Error, Failure, FailureKind, Phase};
-use towline_rate_limit::RateLimitLayer;
+use towline_rate_limit::{Limits, RateLimitLayer};
 
 #[tokio::test(start_paused = true)]
 async fn clones_and_all_that_a_layer_is_put_on_share_one_limit() {
@@ -23,6 +23,17 @@ async fn clones_and_all_that_a_layer_is_put_on_share_one_limit() {
         service.oneshot(Request::new(0)).await.unwrap();
     }
     assert_eq!(layer.handle().available(None), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_may_have_a_burst_of_its_own() {
+    let layer = whole(60).burst(burst(2)).burst_for("big", burst(9));
+    let handle = layer.handle();
+    assert_eq!([handle.available(Some("big")), handle.available(Some("other"))], [9, 2]);
+    handle.set_limits(Some("big"), Limits::none().requests_per_minute(burst(600)));
+    assert_eq!(handle.available(Some("big")), 9, "limits that change leave it alone");
+    layer.layer(Log::new()).oneshot(to("big")).await.unwrap();
+    assert_eq!(handle.available(Some("big")), 8);
 }
 
 #[tokio::test(start_paused = true)]

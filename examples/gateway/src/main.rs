@@ -1,0 +1,109 @@
+//! The gateway: an OpenAI- and Anthropic-compatible endpoint in front of any providers, with all of towline's layers in between.
+//!
+//! `gateway` alone runs a demonstration on this machine; `gateway --config FILE` serves; `--check` only reads the file and explains it.
+
+mod app;
+mod config;
+mod demo;
+mod serve;
+mod stacks;
+
+use std::{env, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use towline::BoxError;
+
+use crate::{
+    app::Gateway,
+    config::{Config, Source},
+    demo::Demo,
+};
+
+const USAGE: &str =
+    "usage: gateway [--config FILE [--check]] [--listen ADDR]; without a file, a demonstration: [--calls N] [--every MS]";
+
+#[derive(Default)]
+struct Args {
+    config: Option<PathBuf>,
+    listen: Option<String>,
+    check: bool,
+    calls: Option<usize>,
+    every: Option<Duration>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), BoxError> {
+    let args = Args::read(env::args().skip(1))?;
+    match &args.config {
+        Some(path) => from_file(&Source::open(path)?, &args).await,
+        None => demonstrate(&args).await,
+    }
+}
+
+async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
+    let config = source.config()?;
+    let gateway = Gateway::new(&config).map_err(|problem| source.invalid(&problem))?;
+    if args.check {
+        return Ok(());
+    }
+    let listener = bind(args.listen.as_deref(), &config).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    serve::serve(listener, gateway.router(), serve::signal()).await;
+    Ok(())
+}
+
+async fn demonstrate(args: &Args) -> Result<(), BoxError> {
+    let demo = Demo::start().await?;
+    let source = demo.file();
+    let config = source.config()?;
+    let gateway = Gateway::new(&config).map_err(|problem| source.invalid(&problem))?;
+    let listener = match bind(args.listen.as_deref(), &config).await {
+        // Somebody else's port is no reason not to show anything.
+        Err(_) if args.listen.is_none() => bind(Some("127.0.0.1:0"), &config).await?,
+        bound => bound?,
+    };
+    let base = format!("http://{}", listener.local_addr()?);
+    println!("listening on {base}");
+    println!("Two simulated providers misbehave by turns; ctrl-c ends it. Ask it yourself:");
+    println!(r#"  curl {base}/v1/chat/completions -d '{{"model":"chat","messages":[{{"role":"user","content":"Hello?"}}]}}'"#);
+    let app = Arc::clone(&gateway).router();
+    tokio::select! {
+        () = serve::serve(listener, app, serve::signal()) => Ok(()),
+        ended = demo.run(&base, &gateway, args.calls, args.every.unwrap_or(Duration::from_secs(1))) => ended,
+    }
+}
+
+async fn bind(told: Option<&str>, config: &Config) -> Result<TcpListener, BoxError> {
+    let address = told.map_or_else(|| config.listen.0.to_string(), str::to_owned);
+    TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}").into())
+}
+
+impl Args {
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut args = Self::default();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value; {USAGE}"));
+            match word.as_str() {
+                "--config" => args.config = Some(value()?.into()),
+                "--listen" => args.listen = Some(value()?),
+                "--check" => args.check = true,
+                "--calls" => args.calls = Some(value()?.parse().map_err(|_| "--calls needs a number")?),
+                "--every" => {
+                    args.every = Some(Duration::from_millis(value()?.parse().map_err(|_| "--every needs milliseconds")?))
+                }
+                _ => return Err(format!("{word} is not known; {USAGE}")),
+            }
+        }
+        Ok(args)
+    }
+}

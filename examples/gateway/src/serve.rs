@@ -1,0 +1,53 @@
+//! The server: hyper's, since it can be told how long a head may take, and to let running calls finish.
+
+use std::{future::Future, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, time::sleep};
+
+/// How long a request's head may take to arrive, and how long a connection may be idle between two.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// The most bytes that are read ahead of a connection, and so the longest head.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// Serves until `stop`; then takes no further connection, and ends when all calls have.
+pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of descriptors, most likely; the kernel keeps who waits.
+                Err(_) => { sleep(Duration::from_millis(50)).await; continue }
+            },
+        };
+        // Without it a small answer may wait for the acknowledgement of the last one.
+        let _ = stream.set_nodelay(true);
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        // How a connection ends is its peer's affair.
+        tokio::spawn(graceful.watch(connection));
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// The signal to end: SIGTERM, or ctrl-c.
+pub(crate) async fn signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt => {} }
+        return;
+    }
+    let _ = interrupt.await;
+}

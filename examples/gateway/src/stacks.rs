@@ -1,0 +1,264 @@
+//! From the file to one stack for each model, all over one client, with circuits, limits and budgets that they share.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    env,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use toml::Spanned;
+use tower::Layer;
+use towline::{
+    AuthorizeLayer, Cache, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
+    FallbackLayer, InvalidConfig, Limits, Phase, RateLimitLayer, RetryLayer, Scope, StackService, Target, TimeoutLayer,
+    axum::{Edge, EdgeLayer},
+};
+
+use crate::config::{Breaker, Config, Destination, Model, Problem, Provider, Substitute};
+
+pub(crate) type Client = legacy::Client<ConnectTimeout<HttpsConnector<HttpConnector>>, Full<Bytes>>;
+
+/// A model that callers can ask for.
+pub(crate) struct Served {
+    pub(crate) dialect: Dialect,
+    pub(crate) stack: Edge<StackService<Client>>,
+}
+
+/// What all stacks share.
+pub(crate) struct Shared<'a> {
+    config: &'a Config,
+    keys: BTreeMap<&'a str, Vec<Credential>>,
+    client: Client,
+    retry: RetryLayer,
+    pub(crate) circuit_breaker: CircuitBreakerLayer,
+    pub(crate) rate_limit: RateLimitLayer,
+    authorize: AuthorizeLayer,
+}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn new(config: &'a Config) -> Result<Self, Problem> {
+        let keys = config.providers.iter().map(|(name, provider)| Ok((&**name, keys(provider)?))).collect::<Result<_, _>>()?;
+        Ok(Self {
+            keys,
+            client: client(),
+            retry: RetryLayer::new(),
+            circuit_breaker: circuit_breaker(config)?,
+            rate_limit: rate_limit(config)?,
+            authorize: AuthorizeLayer::new(),
+            config,
+        })
+    }
+
+    /// All models, by name.
+    pub(crate) fn models(&self) -> Result<BTreeMap<String, Served>, Problem> {
+        let mut models = BTreeMap::new();
+        for model in &self.config.models {
+            let name = &model.get_ref().name;
+            if models.insert(name.get_ref().clone(), self.model(model)?).is_some() {
+                return Err(Problem::at(name, "another model has this name; each needs its own"));
+            }
+        }
+        Ok(models)
+    }
+
+    fn model(&self, place: &Spanned<Model>) -> Result<Served, Problem> {
+        let model = place.get_ref();
+        if let Some(preset) = &model.preset {
+            return Err(Problem::at(preset, "there are no presets yet"));
+        }
+        let first = model.targets.get_ref().first().ok_or_else(|| Problem::at(&model.targets, "needs at least one target"))?;
+        let dialect = self.provider(first)?.dialect.into();
+        let all = |list: &[Spanned<Destination>]| list.iter().map(|to| self.target(to, dialect)).collect::<Result<Vec<_>, _>>();
+        let mut fallback = FallbackLayer::new(all(model.targets.get_ref())?).map_err(at(&model.targets))?;
+        fallback = fallback.context_window_targets(all(&model.context_window_targets)?).map_err(at(place))?;
+        fallback = fallback.content_policy_targets(all(&model.content_policy_targets)?).map_err(at(place))?;
+        for to in model.destinations() {
+            if let Some(kinds) = &to.get_ref().fallback_on {
+                let kinds = kinds.iter().map(|kind| kind.0).collect();
+                fallback = fallback.moves_on_from(&name(to), moves(kinds)).map_err(at(to))?;
+            }
+        }
+        let mut retry = self.retry.clone();
+        if let Some(backoff) = &model.backoff {
+            let (base, max) = (backoff.get_ref().base.0, backoff.get_ref().max.0);
+            retry = retry.backoff(base, max).and_then(|retry| retry.throttle_backoff(base, max)).map_err(at(backoff))?;
+        }
+        let (mut call, mut call_timeout) = (CallLayer::new().max_body(self.config.max_body.0), TimeoutLayer::call());
+        if let Some(limit) = &model.max_elapsed {
+            call = call.deadline(limit.get_ref().0).map_err(at(limit))?;
+            call_timeout = call_timeout.total(limit.get_ref().0).map_err(at(limit))?;
+        }
+        let stack = towline::stack(self.client.clone())
+            .call(call)
+            .call_timeout(call_timeout)
+            .fallback(fallback.answer_headers(true))
+            .retry(retry)
+            .circuit_breaker(self.circuit_breaker.clone())
+            .rate_limit(self.rate_limit.clone())
+            .authorize(self.authorize.clone())
+            .degrade(model.degrade.as_ref().map(degrade).transpose()?.unwrap_or_default())
+            .build()
+            .map_err(at(place))?;
+        Ok(Served { dialect, stack: EdgeLayer::new().layer(stack) })
+    }
+
+    fn provider(&self, to: &Spanned<Destination>) -> Result<&'a Provider, Problem> {
+        let name = &to.get_ref().provider;
+        self.config.providers.get(name.get_ref()).map(Spanned::get_ref).ok_or_else(|| {
+            let known: Vec<_> = self.config.providers.keys().map(String::as_str).collect();
+            Problem::at(name, format!("there is no provider {:?}; there are: {}", name.get_ref(), known.join(", ")))
+        })
+    }
+
+    fn target(&self, place: &Spanned<Destination>, dialect: Dialect) -> Result<Target, Problem> {
+        let (to, provider) = (place.get_ref(), self.provider(place)?);
+        if Dialect::from(provider.dialect) != dialect {
+            let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
+            return Err(Problem::at(&to.provider, format!("{:?} {why}", to.provider.get_ref())));
+        }
+        let target = Target::new(name(place), provider.base_url.get_ref()).map_err(at(&provider.base_url))?;
+        let mut target = target.with_dialect(dialect).with_model(to.model.get_ref());
+        target = match self.keys.get(&**to.provider.get_ref()).map(Vec::as_slice) {
+            None | Some([]) => target,
+            Some([key]) => target.with_credential(key.clone()),
+            Some(keys) => target.with_keys(keys.iter().cloned()),
+        };
+        if let Some(retries) = to.retries {
+            target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
+        }
+        for (phase, limit) in [(Phase::FirstContent, &to.first_token_timeout), (Phase::Total, &to.timeout)] {
+            if let Some(limit) = limit {
+                target = target.with_timeout(phase, limit.get_ref().0).map_err(at(limit))?;
+            }
+        }
+        Ok(target)
+    }
+}
+
+/// What a target is called, in headers, trails and metrics.
+fn name(to: &Spanned<Destination>) -> String {
+    format!("{}/{}", to.get_ref().provider.get_ref(), to.get_ref().model.get_ref())
+}
+
+/// A setting that a layer refuses, with the place where it stands.
+fn at<T>(place: &Spanned<T>) -> impl Fn(InvalidConfig) -> Problem {
+    move |error| Problem::at(place, error.to_string().trim_start_matches("invalid configuration: "))
+}
+
+/// What the file can name moves on where it is named, and stays where it is not. For all else, and for a request that would fail
+/// anywhere, the layer's own table holds.
+fn moves(kinds: HashSet<&'static str>) -> impl Fn(&Failure) -> Option<bool> + Send + Sync + 'static {
+    move |failure| {
+        let named = crate::config::KINDS.contains(&failure.kind.name()) && failure.scope != Scope::Request;
+        named.then(|| kinds.contains(failure.kind.name()))
+    }
+}
+
+fn keys(provider: &Spanned<Provider>) -> Result<Vec<Credential>, Problem> {
+    let place = provider.get_ref();
+    let (keys, span): (Vec<String>, _) = match (&place.api_key_env, &place.api_key, &place.api_keys) {
+        (None, None, None) => return Ok(Vec::new()),
+        (Some(name), None, None) => (vec![env_var(name)?], name.span()),
+        (None, Some(key), None) => (vec![key.get_ref().clone()], key.span()),
+        (None, None, Some(keys)) => (keys.get_ref().clone(), keys.span()),
+        _ => return Err(Problem::at(provider, "takes one of api_key_env, api_key and api_keys")),
+    };
+    let credential = |key: &String| match place.dialect.into() {
+        Dialect::Anthropic => Credential::header("x-api-key", key),
+        Dialect::Gemini => Credential::header("x-goog-api-key", key),
+        _ => Credential::bearer(key),
+    };
+    keys.iter().map(credential).collect::<Result<_, _>>().map_err(at(&Spanned::new(span, ())))
+}
+
+/// The value of a variable, which must be there.
+pub(crate) fn env_var(name: &Spanned<String>) -> Result<String, Problem> {
+    let set = env::var(name.get_ref()).ok().filter(|value| !value.trim().is_empty());
+    set.ok_or_else(|| Problem::at(name, format!("the environment variable {} must be set, and not empty", name.get_ref())))
+}
+
+fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
+    let mut all = CircuitBreakerLayer::new();
+    for to in config.models.iter().flat_map(|model| model.get_ref().destinations()) {
+        let own = config
+            .providers
+            .get(to.get_ref().provider.get_ref())
+            .and_then(|provider| provider.get_ref().circuit_breaker.as_ref());
+        if let Some(own) = own {
+            all = all.settings_for(name(to), breaker(own.get_ref()).map_err(at(own))?);
+        }
+    }
+    Ok(all)
+}
+
+fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
+    let mut layer = CircuitBreakerLayer::new();
+    // Who says how many failures open it means that nothing else does.
+    layer = match (told.failure_threshold, &told.window) {
+        (None, None) => layer,
+        (Some(n), None) => layer.consecutive_failures(n)?.without_failure_ratio()?,
+        (n, Some(window)) => {
+            layer.failures_in(n.unwrap_or(5), window.0)?.without_consecutive_failures()?.without_failure_ratio()?
+        }
+    };
+    if let Some(open_for) = &told.open_for {
+        layer = layer.open_for(open_for.0, open_for.0.max(Duration::from_secs(60)))?;
+    }
+    layer = told.probes.map_or(Ok(layer.clone()), |n| layer.probes(n))?;
+    told.success_threshold.map_or(Ok(layer.clone()), |n| layer.success_threshold(n))
+}
+
+/// Limits are the provider's, whichever of its models is asked.
+fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
+    let limited = |provider: &&Spanned<Provider>| {
+        provider.get_ref().requests_per_minute.is_some() || provider.get_ref().tokens_per_minute.is_some()
+    };
+    if config.providers.values().filter(limited).count() == 0 {
+        return Ok(RateLimitLayer::unlimited());
+    }
+    let all = config.models.iter().flat_map(|model| model.get_ref().destinations());
+    let of_target: HashMap<String, Arc<str>> =
+        all.map(|to| (name(to), to.get_ref().provider.get_ref().as_str().into())).collect();
+    let mut layer = RateLimitLayer::new(Limits::none());
+    for (name, provider) in &config.providers {
+        let (mut limits, provider) = (Limits::none(), provider.get_ref());
+        limits = provider.requests_per_minute.map_or(limits, |n| limits.requests_per_minute(n));
+        limits = provider.tokens_per_minute.map_or(limits, |n| limits.tokens_per_minute(n));
+        layer = layer.limits_for(name.as_str(), limits);
+        if let Some(burst) = provider.burst {
+            layer = layer.burst_for(name.as_str(), burst);
+        }
+    }
+    Ok(layer.key(move |head| of_target.get(Target::of(&head.extensions)?.name()).cloned()))
+}
+
+fn degrade(place: &Spanned<Substitute>) -> Result<DegradeLayer, Problem> {
+    let told = place.get_ref();
+    let mut layer = DegradeLayer::new();
+    if told.text.is_none() && told.cache.is_none() {
+        return Err(Problem::at(place, r#"needs text = "..." or cache = "30m""#));
+    }
+    if let Some(time) = &told.cache {
+        layer = layer.cache(Cache::new(NonZeroUsize::MIN.saturating_add(999), time.0));
+    }
+    Ok(told.text.iter().fold(layer, |layer, text| layer.answer(text)))
+}
+
+/// One client for all: HTTP/1.1, and TLS by Mozilla's roots.
+fn client() -> Client {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_keepalive(Some(Duration::from_secs(60)));
+    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
+    legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(ConnectTimeout::new(https))
+}
