@@ -39,6 +39,9 @@
 //! ([`with_timeout`](towline_core::Target::with_timeout)); and what orders the targets: a weight, by which they are drawn, or a
 //! price ([`cheapest_first`](FallbackLayer::cheapest_first)).
 //!
+//! One that needs a client or layers of its own brings a service: [`Via`] sends each request to that of its target. It is no part of the
+//! target, which is the same data whatever the bodies are, and which every layer can read.
+//!
 //! # What moves on
 //!
 //! What became of a hop is read by `Outcome::of`. In this order:
@@ -138,9 +141,11 @@ mod rewrite;
 mod service;
 mod table;
 mod targets;
+mod via;
 
 pub use authorize::{AuthorizeFuture, AuthorizeLayer, AuthorizeService, KeysExhausted, Tokens};
 pub use degrade::{Cache, Degrade, DegradeBody, DegradeFuture, DegradeLayer, Degraded, Handover, Queue};
 pub use future::ResponseFuture;
 pub use layer::FallbackLayer;
 pub use service::Fallback;
+pub use via::{Via, ViaFuture};

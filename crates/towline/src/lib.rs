@@ -48,7 +48,7 @@ pub use towline_core::{
 #[cfg(feature = "fallback")]
 pub use towline_fallback::{
     AuthorizeLayer, AuthorizeService, Cache, Degrade, DegradeBody, DegradeLayer, Degraded, Fallback, FallbackLayer, Handover,
-    KeysExhausted, Queue, Tokens,
+    KeysExhausted, Queue, Tokens, Via,
 };
 #[cfg(feature = "rate-limit")]
 pub use towline_rate_limit::{
