@@ -75,7 +75,7 @@ impl Default for Rules {
             window: None,
             failures: Some(Ratio { millionths: ALL / 2, span: minute, samples: n(10) }),
             slow: None,
-            open: (Duration::from_secs(5), Duration::from_secs(60)),
+            open: (Duration::from_secs(5), Duration::from_secs(15)),
             probes: n(1),
             successes: n(2),
             probe_deadline: Duration::from_secs(60),
@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn open_time_doubles_up_to_the_cap_and_jitter_survives_it() {
-        let rules = Rules { jitter: Jitter::seeded(1), ..Rules::default() };
+        let open = (Duration::from_secs(5), Duration::from_secs(60));
+        let rules = Rules { jitter: Jitter::seeded(1), open, ..Rules::default() };
         for (nth, least) in
             [(0, 5), (1, 10), (2, 20), (3, 40), (4, 60), (5, 60), (31, 60), (32, 60), (1_000_000, 60), (u32::MAX, 60)]
         {
@@ -102,6 +103,12 @@ mod tests {
             assert!(spread > least / 3, "{nth}: {spread:?}");
         }
         assert_eq!(rules.longest_open(), LONGEST_HINT);
+    }
+
+    #[test]
+    fn by_default_no_open_time_is_as_long_as_half_a_minute() {
+        let rules = Rules { jitter: Jitter::seeded(1), ..Rules::default() };
+        assert!((0..100).all(|nth| rules.open_time(nth) <= Duration::from_millis(22_500)));
     }
 
     #[test]

@@ -185,7 +185,7 @@ async fn edge_19_only_the_runtimes_clock_moves_a_circuit() {
 
 #[tokio::test(start_paused = true)]
 async fn edge_20_a_provider_that_flaps_is_asked_less_and_less() {
-    let layer = layer();
+    let layer = layer().open_for(SECOND * 5, SECOND * 60).unwrap();
     let upstream = Upstream::new(Answer::Status(200));
     let service = layer.layer(upstream.clone());
     let mut opened = Vec::new();

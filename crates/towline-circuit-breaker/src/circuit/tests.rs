@@ -238,7 +238,7 @@ fn a_success_from_before_the_outage_ends_no_run_after_it() {
 
 #[test]
 fn open_time_grows_while_it_flaps_and_begins_anew_after_a_recovery() {
-    let (rules, start) = (rules(), Instant::now());
+    let (rules, start) = (Rules { open: (SECOND * 5, SECOND * 60), ..rules() }, Instant::now());
     let circuit = circuit(&rules, start);
     let mut now = start;
     for least in [5, 10, 20, 40, 60, 60] {
