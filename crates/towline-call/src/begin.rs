@@ -39,12 +39,6 @@ pub(crate) fn begin(request: &mut Request<Full<Bytes>>, body: Bytes, config: &Ca
     call
 }
 
-impl CallLayer {
-    const fn deadline_of(&self, stream: bool) -> Option<Duration> {
-        if stream { self.stream_deadline } else { self.deadline }
-    }
-}
-
 /// Leaves no header that contradicts a body of `length` bytes in one piece, and asks for an answer that can be read.
 fn mend(headers: &mut HeaderMap, length: usize) {
     // An insertion makes room first, also where it only replaces.

@@ -87,6 +87,7 @@
 
 mod begin;
 mod collect;
+mod explain;
 mod future;
 mod layer;
 mod service;

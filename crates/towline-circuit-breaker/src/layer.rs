@@ -26,7 +26,7 @@ mod check;
 /// methods returns a layer with circuits of its own.
 #[derive(Clone, Debug)]
 pub struct CircuitBreakerLayer {
-    breaker: Arc<Breaker>,
+    pub(crate) breaker: Arc<Breaker>,
 }
 
 impl CircuitBreakerLayer {

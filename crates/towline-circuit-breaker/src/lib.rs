@@ -119,6 +119,7 @@
 mod body;
 mod breaker;
 mod circuit;
+mod explain;
 mod future;
 mod handle;
 mod layer;

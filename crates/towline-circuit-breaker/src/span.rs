@@ -31,6 +31,11 @@ impl Span {
         Self { bucket: NonZeroU64::new(nanos(length) / BUCKETS).unwrap_or(NonZeroU64::MIN) }
     }
 
+    /// As it was told, to the microsecond: its steps are of whole nanoseconds.
+    pub(crate) const fn length(self) -> Duration {
+        Duration::from_micros(self.bucket.get().saturating_mul(BUCKETS).div_ceil(1000))
+    }
+
     /// The number of the bucket that lies so many nanoseconds after the first one's beginning.
     #[inline]
     pub(crate) fn bucket(self, since: u64) -> u64 {

@@ -13,7 +13,7 @@ use crate::Classify;
 /// Cheap to clone; all services that it makes share its configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ClassifyLayer {
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
 }
 
 type Rule = Arc<dyn Fn(&Parts, &[u8]) -> Option<Outcome> + Send + Sync>;

@@ -118,6 +118,7 @@
 //! what is wrong with an answer beyond its shape; that is what validators are for.
 
 mod body;
+mod explain;
 mod future;
 mod hold;
 mod judge;

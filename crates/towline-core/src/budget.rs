@@ -1,6 +1,7 @@
 //! A retry budget that successes pay for.
 
 use std::{
+    fmt,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -137,6 +138,14 @@ impl Default for RetryBudget {
     /// 0.1 token for a success, 20 at most, 10 at the start.
     fn default() -> Self {
         Self::build(TOKEN / 10, 20 * TOKEN, 10 * TOKEN, TRICKLE)
+    }
+}
+
+/// Its settings, as a person reads them.
+impl fmt::Display for RetryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [initial, cap, deposit] = [self.0.initial, self.0.cap, self.0.deposit].map(|n| f64::from(n) / f64::from(TOKEN));
+        write!(f, "{initial} retries at first, {cap} at most, {deposit} more for each success")
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{InvalidConfig, authorize::Authorize};
 mod credential;
 mod price;
 mod settings;
+mod show;
 
 pub use credential::Credential;
 pub use price::Price;

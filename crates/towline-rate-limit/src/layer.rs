@@ -23,7 +23,7 @@ use crate::{
 /// methods returns a layer with limits of its own.
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer {
-    shared: Option<Arc<Shared>>,
+    pub(crate) shared: Option<Arc<Shared>>,
 }
 
 impl RateLimitLayer {

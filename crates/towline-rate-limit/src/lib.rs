@@ -178,6 +178,7 @@ mod body;
 mod books;
 mod bucket;
 mod cost;
+mod explain;
 mod future;
 mod handle;
 mod layer;

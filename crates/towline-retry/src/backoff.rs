@@ -7,8 +7,8 @@ use towline_core::InvalidConfig;
 /// Waits that double from `base` up to `cap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    base: Duration,
-    cap: Duration,
+    pub(crate) base: Duration,
+    pub(crate) cap: Duration,
 }
 
 /// The share of a hint that we add to it at most, as a divisor; a constant on top of that; and the most of both.

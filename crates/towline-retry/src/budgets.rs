@@ -21,6 +21,10 @@ impl Budgets {
         Self { unkeyed: template, keyed: Keyed::new(IDLE, Instant::now()) }
     }
 
+    pub(crate) const fn template(&self) -> &RetryBudget {
+        &self.unkeyed
+    }
+
     pub(crate) fn succeeded(&self, target: Option<&Target>) {
         match target {
             None => self.unkeyed.succeeded(),

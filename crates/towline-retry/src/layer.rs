@@ -14,7 +14,7 @@ use crate::{backoff::Backoff, budgets::Budgets, policy::Policy, service::Retry};
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct RetryLayer {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Clone, Debug)]

@@ -133,6 +133,7 @@
 
 mod backoff;
 mod budgets;
+mod explain;
 mod future;
 mod layer;
 mod policy;

@@ -185,6 +185,10 @@ impl TimeoutLayer {
         self
     }
 
+    pub(crate) const fn has_profile(&self) -> bool {
+        self.config.profile.is_some()
+    }
+
     const fn of(limits: Limits) -> Self {
         Self { config: Config { limits, profile: None, observer: Observer::none() } }
     }

@@ -127,6 +127,7 @@
 
 mod body;
 mod connect;
+mod explain;
 mod future;
 mod layer;
 mod limits;
