@@ -108,7 +108,7 @@ impl<'a> Shared<'a> {
             .degrade(model.degrade.as_ref().map(degrade).transpose()?.unwrap_or_default())
             .build()
             .map_err(at(place))?;
-        Ok(Served { dialect, stack: EdgeLayer::new().layer(stack) })
+        Ok(Served { dialect, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
 
     fn provider(&self, to: &Spanned<Destination>) -> Result<&'a Provider, Problem> {

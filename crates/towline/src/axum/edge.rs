@@ -14,17 +14,22 @@ use tower_layer::Layer;
 use tower_service::Service;
 use towline_core::{BoxError, Dialect, Error};
 
-use super::error::{dialect_of, error_response};
+use super::{
+    error::{dialect_of, error_response},
+    told::told,
+};
 
 /// Makes a stack fit into an axum app. See the [module](super).
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct EdgeLayer;
+pub struct EdgeLayer {
+    retell: bool,
+}
 
 /// The service that [`EdgeLayer`] makes.
 #[derive(Clone, Debug)]
 pub struct Edge<S> {
     inner: S,
+    retell: bool,
 }
 
 pin_project! {
@@ -37,6 +42,7 @@ pin_project! {
         #[pin]
         state: State<S, Q, S::Future>,
         dialect: Option<Dialect>,
+        retell: bool,
     }
 }
 
@@ -50,10 +56,21 @@ pin_project! {
 }
 
 impl EdgeLayer {
-    /// The layer; there is nothing to configure.
+    /// A layer that hands on what providers say.
     #[must_use]
     pub const fn new() -> Self {
-        Self
+        Self { retell: false }
+    }
+
+    /// Whether the error with which a provider answered is told anew, as ours are: in the caller's dialect, with the status of the
+    /// [module's table](super), the call's trail, and none of the provider's words. Default: no.
+    ///
+    /// What speaks of the caller's own request (invalid, too long or too large, against a policy, in conflict) still passes as it
+    /// came, if it is JSON, since the provider's reason is of use there. Headers that begin with `x-towline-` stay in any case.
+    #[must_use]
+    pub const fn retell(mut self, retell: bool) -> Self {
+        self.retell = retell;
+        self
     }
 }
 
@@ -61,7 +78,7 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner }
+        Edge { inner, retell: self.retell }
     }
 }
 
@@ -95,7 +112,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let dialect = dialect_of(request.uri());
-        ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect }
+        let retell = self.retell;
+        ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect, retell }
     }
 }
 
@@ -122,7 +140,7 @@ where
                 StateProj::Under { future } => {
                     let answer = ready!(future.poll(cx));
                     return Poll::Ready(Ok(match answer {
-                        Ok(response) => response.map(Body::new),
+                        Ok(response) => told(response, *this.dialect, *this.retell),
                         Err(error) => error_response(&Error::from(error.into()), *this.dialect),
                     }));
                 }

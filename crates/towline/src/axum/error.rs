@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ::axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use towline_core::{Dialect, Error, Failure, FailureKind, Origin};
@@ -59,6 +60,21 @@ pub fn refusal(status: StatusCode, code: &str, message: &str, dialect: Option<Di
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// An error within a stream that has begun, as its last event; `None` in a dialect whose streams are no text.
+pub(super) fn error_event(error: &Error, dialect: Option<Dialect>) -> Option<Bytes> {
+    let (status, code, message) = (status_of(error.failure()), error.kind().name(), error.to_string());
+    let text = match dialect {
+        Some(Dialect::Bedrock) => return None,
+        Some(Dialect::OpenAiResponses) => {
+            let body = json!({ "type": "error", "code": code, "message": message, "param": null });
+            format!("event: error\ndata: {body}\n\n")
+        }
+        Some(Dialect::Anthropic) => format!("event: error\ndata: {}\n\n", envelope(status, code, &message, dialect)),
+        _ => format!("data: {}\n\n", envelope(status, code, &message, dialect)),
+    };
+    Some(text.into())
 }
 
 /// Rounded up: to come back too early is the one mistake that a hint must not cause.

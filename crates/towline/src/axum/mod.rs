@@ -13,7 +13,14 @@
 //! | anything else that happened on the way to a provider | 502 |
 //!
 //! `Retry-After` is set, in whole seconds rounded up, wherever the failure names a wait. The message names the attempts of the call, by
-//! target, kind and status; never a provider's text or a key. What a provider itself answered, an error included, passes as it is.
+//! target, kind and status; never a provider's text or a key.
+//!
+//! What a provider itself answered, an error included, passes as it is, but for headers that speak of the provider's own connection and address: hop-by-hop
+//! headers, `set-cookie`, `alt-svc`, `strict-transport-security`. With [`EdgeLayer::retell`] only those of its errors pass that tell
+//! the caller something about the request, and all others are told as ours are.
+//!
+//! A stream of server-sent events that fails after its beginning ends with an event that says so in the caller's dialect (OpenAI: `data:` with an
+//! `error`, and no `[DONE]`; Anthropic and Responses: `event: error`), after the last whole event. Any other body that fails fails.
 //!
 //! ```
 //! use axum::{Router, body::Body};
@@ -33,6 +40,8 @@
 
 mod edge;
 mod error;
+mod stream;
+mod told;
 
 pub use edge::{Edge, EdgeLayer, ResponseFuture};
 pub use error::{error_response, refusal, status_of};
