@@ -18,8 +18,8 @@ use hyper_util::{
 use toml::Spanned;
 use tower::Layer;
 use towline::{
-    AuthorizeLayer, Cache, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
-    FallbackLayer, InvalidConfig, Limits, Phase, RateLimitLayer, RetryLayer, Scope, StackService, Target, TimeoutLayer,
+    AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
+    FallbackLayer, InvalidConfig, Limits, Phase, Preset, RateLimitLayer, RetryLayer, Role, Scope, StackService, Target,
     axum::{Edge, EdgeLayer},
 };
 
@@ -72,9 +72,6 @@ impl<'a> Shared<'a> {
 
     fn model(&self, place: &Spanned<Model>) -> Result<Served, Problem> {
         let model = place.get_ref();
-        if let Some(preset) = &model.preset {
-            return Err(Problem::at(preset, "there are no presets yet"));
-        }
         let first = model.targets.get_ref().first().ok_or_else(|| Problem::at(&model.targets, "needs at least one target"))?;
         let dialect = self.provider(first)?.dialect.into();
         let all = |list: &[Spanned<Destination>]| list.iter().map(|to| self.target(to, dialect)).collect::<Result<Vec<_>, _>>();
@@ -87,27 +84,34 @@ impl<'a> Shared<'a> {
                 fallback = fallback.moves_on_from(&name(to), moves(kinds)).map_err(at(to))?;
             }
         }
-        let mut retry = self.retry.clone();
+        let preset = model.preset.as_ref().map(preset).transpose()?;
+        let mut stack = towline::stack(self.client.clone()).fallback(fallback.answer_headers(true)).on_refusal(reviewed);
+        let (mut call, mut retry) = (CallLayer::new(), self.retry.clone());
+        if let (Some(preset), Some(place)) = (preset, &model.preset) {
+            (call, retry) = layers(&preset, retry).map_err(at(place))?;
+            stack = stack.preset(preset);
+        }
+        if let Some(limit) = &model.max_elapsed {
+            call = call.deadline(limit.get_ref().0).map_err(at(limit))?;
+        }
         if let Some(backoff) = &model.backoff {
             let (base, max) = (backoff.get_ref().base.0, backoff.get_ref().max.0);
             retry = retry.backoff(base, max).and_then(|retry| retry.throttle_backoff(base, max)).map_err(at(backoff))?;
         }
-        let (mut call, mut call_timeout) = (CallLayer::new().max_body(self.config.max_body.0), TimeoutLayer::call());
-        if let Some(limit) = &model.max_elapsed {
-            call = call.deadline(limit.get_ref().0).map_err(at(limit))?;
-            call_timeout = call_timeout.total(limit.get_ref().0).map_err(at(limit))?;
+        if let Some(substitute) = &model.degrade {
+            stack = stack.degrade(degrade(substitute)?);
         }
-        let stack = towline::stack(self.client.clone())
-            .call(call)
-            .call_timeout(call_timeout)
-            .fallback(fallback.answer_headers(true))
+        let stack = stack
+            // It was kept where the body was read.
+            .call(call.max_body(usize::MAX))
             .retry(retry)
             .circuit_breaker(self.circuit_breaker.clone())
             .rate_limit(self.rate_limit.clone())
             .authorize(self.authorize.clone())
-            .degrade(model.degrade.as_ref().map(degrade).transpose()?.unwrap_or_default())
             .build()
-            .map_err(at(place))?;
+            .map_err(|error| {
+                model.preset.as_ref().map_or_else(|| at(place)(error.clone()), |preset| at(preset)(error.clone()))
+            })?;
         Ok(Served { dialect, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
 
@@ -163,6 +167,29 @@ fn moves(kinds: HashSet<&'static str>) -> impl Fn(&Failure) -> Option<bool> + Se
     }
 }
 
+/// A preset, without the roles that a file cannot fill.
+fn preset(name: &Spanned<String>) -> Result<Preset, Problem> {
+    let preset = Preset::by_name(name.get_ref()).ok_or_else(|| {
+        let known = Preset::all().map(|preset| preset.name).join(", ");
+        Problem::at(name, format!("there is no preset {:?}; there are: {known}", name.get_ref()))
+    })?;
+    Ok(preset.with(|preset| preset.answer_headers = true).without(Role::Queue))
+}
+
+/// What a preset says of calls, and of retries, whose budgets stay shared.
+fn layers(preset: &Preset, retry: RetryLayer) -> Result<(CallLayer, RetryLayer), InvalidConfig> {
+    let retry = retry.attempts(preset.attempts)?.max_server_delay(preset.max_server_delay);
+    let retry = retry.backoff(preset.backoff.0, preset.backoff.1)?;
+    let call = CallLayer::new().deadline(preset.deadline)?.stream_deadline(preset.stream_deadline)?;
+    Ok((call, retry.throttle_backoff(preset.throttle_backoff.0, preset.throttle_backoff.1)?))
+}
+
+/// Refusals may be attempts at injection: somebody reads them.
+fn reviewed(target: &Target, failure: &Failure, call: Option<&Call>) {
+    let model = call.and_then(|call| call.facts().model.as_deref()).unwrap_or("-");
+    eprintln!("for review: {} refused a request to {model}: {failure}", target.name());
+}
+
 fn keys(provider: &Spanned<Provider>) -> Result<Vec<Credential>, Problem> {
     let place = provider.get_ref();
     let (keys, span): (Vec<String>, _) = match (&place.api_key_env, &place.api_key, &place.api_keys) {
@@ -186,15 +213,18 @@ pub(crate) fn env_var(name: &Spanned<String>) -> Result<String, Problem> {
     set.ok_or_else(|| Problem::at(name, format!("the environment variable {} must be set, and not empty", name.get_ref())))
 }
 
+/// The circuit of each target, as its provider says, else the preset of the model that names it first.
 fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
-    let mut all = CircuitBreakerLayer::new();
-    for to in config.models.iter().flat_map(|model| model.get_ref().destinations()) {
-        let own = config
-            .providers
-            .get(to.get_ref().provider.get_ref())
-            .and_then(|provider| provider.get_ref().circuit_breaker.as_ref());
-        if let Some(own) = own {
-            all = all.settings_for(name(to), breaker(own.get_ref()).map_err(at(own))?);
+    let (mut all, mut known) = (CircuitBreakerLayer::new(), HashSet::new());
+    for model in config.models.iter().map(Spanned::get_ref) {
+        let of_preset = model.preset.as_ref().map(|name| preset(name)?.circuit_breaker_layer().map_err(at(name))).transpose()?;
+        for to in model.destinations() {
+            let provider = config.providers.get(to.get_ref().provider.get_ref());
+            let own = provider.and_then(|provider| provider.get_ref().circuit_breaker.as_ref());
+            let own = own.map(|own| breaker(own.get_ref()).map_err(at(own))).transpose()?;
+            if let Some(settings) = own.or(of_preset.clone()).filter(|_| known.insert(name(to))) {
+                all = all.settings_for(name(to), settings);
+            }
         }
     }
     Ok(all)
@@ -211,7 +241,7 @@ fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
         }
     };
     if let Some(open_for) = &told.open_for {
-        layer = layer.open_for(open_for.0, open_for.0.max(Duration::from_secs(60)))?;
+        layer = layer.open_for(open_for.0, open_for.0.max(Duration::from_secs(15)))?;
     }
     layer = told.probes.map_or(Ok(layer.clone()), |n| layer.probes(n))?;
     told.success_threshold.map_or(Ok(layer.clone()), |n| layer.success_threshold(n))

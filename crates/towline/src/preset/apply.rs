@@ -26,7 +26,13 @@ impl Preset {
         layer.backoff(waits.0, waits.1)?.throttle_backoff(throttled.0, throttled.1)
     }
 
-    pub(crate) fn circuit_breaker_layer(&self) -> Result<CircuitBreakerLayer, InvalidConfig> {
+    /// The circuit breaker as the preset says, for one that several stacks share
+    /// ([`CircuitBreakerLayer::settings_for`] gives each target what its stack's preset says).
+    ///
+    /// # Errors
+    ///
+    /// The number that makes no sense.
+    pub fn circuit_breaker_layer(&self) -> Result<CircuitBreakerLayer, InvalidConfig> {
         let rule = &self.breaker;
         let layer = CircuitBreakerLayer::new().consecutive_failures(rule.failures)?;
         let layer = match rule.share {
