@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
-use towline_core::{InvalidConfig, Target, say::time};
+use towline_core::{InvalidConfig, say::time};
 
 use crate::{
     CircuitBreakerLayer,
@@ -12,30 +12,28 @@ use crate::{
 };
 
 impl CircuitBreakerLayer {
-    /// Whether what was set can act at all for calls to `targets`, of which so many pass within a time as `passes` says; `None` is any number.
-    /// Defaults are never wrong.
+    /// Whether what was set can act at all for calls to targets of these names, of which so many pass within a time as `passes` says; `None`
+    /// is any number. Defaults are never wrong.
     ///
     /// # Errors
     ///
     /// `settings_for` if there is no target of a name that has its own; `failures_in`, `failure_ratio` or `slow_ratio` if fewer requests
     /// pass within its window than it asks for.
-    pub fn acts_for(&self, targets: &[Target], passes: impl Fn(&str, Duration) -> Option<u64>) -> Result<(), InvalidConfig> {
+    pub fn acts_for(&self, targets: &[&str], passes: impl Fn(&str, Duration) -> Option<u64>) -> Result<(), InvalidConfig> {
         let settings = &self.breaker.settings;
         if settings.key.is_some() {
             return Ok(());
         }
-        if let Some(unknown) = settings.own.keys().find(|key| targets.iter().all(|target| target.key() != *key)) {
+        if let Some(unknown) = settings.own.keys().find(|key| !targets.contains(&&***key)) {
             return Err(InvalidConfig::new("settings_for", format!("names {unknown:?}, and there is no target called so")));
         }
-        if targets.is_empty() {
-            return settings.policy.rules.can_be_met(|time| passes("", time));
-        }
         // The rules for all are idle only where they are for each.
-        let (own, others): (Vec<_>, Vec<_>) = targets.iter().partition(|target| settings.own.contains_key(target.key()));
-        let most = |time| others.iter().map(|target| passes(target.name(), time)).collect::<Option<Vec<_>>>()?.into_iter().max();
+        let (own, others): (Vec<&str>, Vec<&str>) = targets.iter().partition(|target| settings.own.contains_key(**target));
+        let others = if targets.is_empty() { vec![""] } else { others };
+        let most = |time| others.iter().map(|target| passes(target, time)).collect::<Option<Vec<_>>>()?.into_iter().max();
         settings.policy.rules.can_be_met(most)?;
-        own.into_iter().try_for_each(|target| match settings.own.get(target.key()) {
-            Some(policy) => policy.rules.can_be_met(|time| passes(target.name(), time)),
+        own.into_iter().try_for_each(|target| match settings.own.get(target) {
+            Some(policy) => policy.rules.can_be_met(|time| passes(target, time)),
             None => Ok(()),
         })
     }
@@ -133,24 +131,23 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn targets() -> [Target; 2] {
-        ["a", "b"].map(|name| Target::new(name, "http://host").unwrap())
-    }
+    const TARGETS: [&str; 2] = ["a", "b"];
 
     #[test]
     fn a_layer_tells_its_rules_and_those_of_single_targets() {
         let own = CircuitBreakerLayer::new().failures_in(7, MINUTE).unwrap().without_failure_ratio().unwrap();
-        let layer = CircuitBreakerLayer::new().ramp(MINUTE).unwrap().settings_for("b", own);
         let second = Duration::from_secs(1);
+        let own = own.open_for(second, MINUTE).unwrap();
+        let layer = CircuitBreakerLayer::new().ramp(MINUTE).unwrap().open_for(second, MINUTE).unwrap().settings_for("b", own);
         let told = layer.slow_ratio(3 * second, 0.25, second, 20).unwrap().to_string();
         assert_eq!(
             told,
             "a circuit for each target\nopens after 5 failures in a row\nopens when 50 % of 10 or more have failed within 1 min\n\
              opens when the first content of 25 % of 20 or more took longer than 3 s within 1 s\n\
-             stays open for 5 s, twice as long each further time, up to 1 min; up to half on top\n\
+             stays open for 1 s, twice as long each further time, up to 1 min; up to half on top\n\
              then 1 probe at a time, each for 1 min; 2 good ones close it\nonce closed, from 10 % of the requests to all of them in 1 min\n\
              \"b\": opens after 5 failures in a row; opens after 7 failures within 1 min; \
-             stays open for 5 s, twice as long each further time, up to 1 min; up to half on top; \
+             stays open for 1 s, twice as long each further time, up to 1 min; up to half on top; \
              then 1 probe at a time, each for 1 min; 2 good ones close it"
         );
     }
@@ -158,7 +155,7 @@ mod tests {
     #[test]
     fn a_rule_that_no_number_of_requests_can_meet_is_refused_by_name() {
         let new = CircuitBreakerLayer::new;
-        let five = |layer: CircuitBreakerLayer| layer.acts_for(&targets(), |_, _| Some(5)).map_err(|error| error.to_string());
+        let five = |layer: CircuitBreakerLayer| layer.acts_for(&TARGETS, |_, _| Some(5)).map_err(|error| error.to_string());
         assert_eq!(five(new()), Ok(()), "a default is nobody's wish");
         assert_eq!(five(new().failures_in(5, MINUTE).unwrap()), Ok(()));
         assert_eq!(
@@ -169,7 +166,7 @@ mod tests {
         assert!(five(new().failure_ratio(0.5, MINUTE, 20).unwrap()).unwrap_err().contains("`failure_ratio`"));
         assert!(five(new().slow_ratio(MINUTE, 0.5, MINUTE, 20).unwrap()).unwrap_err().contains("`slow_ratio`"));
         assert!(new().failures_in(6, MINUTE).unwrap().acts_for(&[], |_, _| Some(5)).is_err(), "without targets too");
-        let one_can = new().failures_in(6, MINUTE).unwrap().acts_for(&targets(), |name, _| (name == "a").then_some(5));
+        let one_can = new().failures_in(6, MINUTE).unwrap().acts_for(&TARGETS, |name, _| (name == "a").then_some(5));
         assert_eq!(one_can, Ok(()));
         let own = new().settings_for("a", new().failures_in(6, MINUTE).unwrap());
         assert!(five(own).is_err());
@@ -178,8 +175,8 @@ mod tests {
     #[test]
     fn settings_for_a_target_that_there_is_not_are_refused() {
         let layer = CircuitBreakerLayer::new().settings_for("c", CircuitBreakerLayer::new());
-        let error = layer.acts_for(&targets(), |_, _| None).unwrap_err();
+        let error = layer.acts_for(&TARGETS, |_, _| None).unwrap_err();
         assert_eq!(error.to_string(), "invalid configuration: `settings_for` names \"c\", and there is no target called so");
-        assert_eq!(layer.key(|_| None).acts_for(&targets(), |_, _| None), Ok(()), "a key of the user's own may be anything");
+        assert_eq!(layer.key(|_| None).acts_for(&TARGETS, |_, _| None), Ok(()), "a key of the user's own may be anything");
     }
 }

@@ -2,21 +2,26 @@
 
 use std::{fmt, time::Duration};
 
-use towline_core::{InvalidConfig, Target, say::time};
+use towline_core::{InvalidConfig, say::time};
 
-use crate::{Dimension, Limits, RateLimitLayer, limits::DIMENSIONS};
+use crate::{
+    Dimension, Limits, RateLimitLayer,
+    limits::DIMENSIONS,
+    shared::{Settings, Shared},
+};
 
 impl RateLimitLayer {
-    /// Whether the limits of single targets are for targets that there are.
+    /// Whether the limits of single targets are for targets that there are, by name.
     ///
     /// # Errors
     ///
-    /// `limits_for` if there is no target of a name that has limits of its own.
-    pub fn acts_for(&self, targets: &[Target]) -> Result<(), InvalidConfig> {
-        let Some(settings) = self.shared.as_deref().map(crate::shared::Shared::settings) else { return Ok(()) };
-        let unknown = settings.own.keys().find(|key| targets.iter().all(|target| target.key() != *key));
-        match unknown.filter(|_| settings.key.is_none()) {
-            Some(name) => Err(InvalidConfig::new("limits_for", format!("names {name:?}, and there is no target called so"))),
+    /// `limits_for` or `burst_for` if there is no target of a name that has its own.
+    pub fn acts_for(&self, targets: &[&str]) -> Result<(), InvalidConfig> {
+        let Some(settings) = self.settings().filter(|settings| settings.key.is_none()) else { return Ok(()) };
+        let names =
+            settings.own.keys().map(|name| ("limits_for", name)).chain(settings.bursts.keys().map(|name| ("burst_for", name)));
+        match names.into_iter().find(|(_, name)| !targets.contains(&&***name)) {
+            Some((field, name)) => Err(InvalidConfig::new(field, format!("names {name:?}, and there is no target called so"))),
             None => Ok(()),
         }
     }
@@ -24,26 +29,33 @@ impl RateLimitLayer {
     /// How many requests to a target pass at most within so long, as far as the requests a minute limit it; `None` where they do not.
     #[must_use]
     pub fn passes(&self, target: &str, within: Duration) -> Option<u64> {
-        let settings = self.shared.as_deref()?.settings();
+        let settings = self.settings()?;
         if settings.terms.find || settings.key.is_some() {
             return None;
         }
         let limit = settings.own.get(target).unwrap_or(&settings.terms.limits).get(Dimension::Requests)?;
         let steady = u128::from(limit).saturating_mul(within.as_millis()) / 60_000;
-        let burst = settings.terms.burst.unwrap_or_else(|| limit.div_ceil(60));
+        let burst = settings.bursts.get(target).copied().or(settings.terms.burst).unwrap_or_else(|| limit.div_ceil(60));
         Some(u64::try_from(steady).unwrap_or(u64::MAX).saturating_add(burst))
+    }
+
+    fn settings(&self) -> Option<&Settings> {
+        self.shared.as_deref().map(Shared::settings)
     }
 }
 
 impl fmt::Display for RateLimitLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(settings) = self.shared.as_deref().map(crate::shared::Shared::settings) else { return f.write_str("no limit") };
+        let Some(settings) = self.settings() else { return f.write_str("no limit") };
         let (terms, bounds) = (&settings.terms, &settings.bounds);
         let whose = if settings.key.is_some() { "each key of yours" } else { "each target" };
         writeln!(f, "{whose}: {}{}", terms.limits, if terms.find { ", to begin with" } else { "" })?;
         let mut own: Vec<_> = settings.own.iter().collect();
         own.sort_by_key(|(name, _)| *name);
         own.into_iter().try_for_each(|(name, limits)| writeln!(f, "{name:?}: {limits}"))?;
+        let mut bursts: Vec<_> = settings.bursts.iter().collect();
+        bursts.sort();
+        bursts.into_iter().try_for_each(|(name, n)| writeln!(f, "{name:?}: at most {n} requests at once after a pause"))?;
         write!(f, "{} % of that", f64::from(terms.thousandths) / 10.0)?;
         if let Some(burst) = terms.burst {
             write!(f, "; at most {burst} requests at once after a pause")?;
@@ -83,9 +95,11 @@ mod tests {
         assert_eq!(RateLimitLayer::unlimited().to_string(), "no limit");
         let limits = Limits::none().requests_per_minute(rate(600)).tokens_per_minute(NonZeroU64::new(30_000).unwrap());
         let layer = RateLimitLayer::new(limits).burst(rate(4)).limits_for("b", Limits::none().concurrency(rate(3)));
+        let layer = layer.burst_for("a", rate(2));
         assert_eq!(
             layer.to_string(),
             "each target: 600 requests a minute, 30000 tokens a minute\n\"b\": 3 requests at once\n\
+             \"a\": at most 2 requests at once after a pause\n\
              95 % of that; at most 4 requests at once after a pause; tokens counted as by Any\nin line for at most 30 s, 1000 at once"
         );
         let strict = RateLimitLayer::find_requests_per_minute(rate(9)).max_wait(Duration::ZERO).to_string();
@@ -96,11 +110,12 @@ mod tests {
 
     #[test]
     fn limits_for_a_target_that_there_is_not_are_refused() {
-        let targets = ["a", "b"].map(|name| Target::new(name, "http://host").unwrap());
+        let targets = ["a", "b"];
         let layer = |name: &str| RateLimitLayer::requests_per_minute(rate(1)).limits_for(name, Limits::none());
         assert_eq!((layer("b").acts_for(&targets), RateLimitLayer::unlimited().acts_for(&[])), (Ok(()), Ok(())));
         let error = layer("c").acts_for(&targets).unwrap_err();
         assert_eq!(error.to_string(), "invalid configuration: `limits_for` names \"c\", and there is no target called so");
+        assert_eq!(layer("b").burst_for("c", rate(1)).acts_for(&targets).unwrap_err().field(), "burst_for");
         assert_eq!(layer("c").key(|_| None).acts_for(&targets), Ok(()), "a key of the user's own may be anything");
     }
 
