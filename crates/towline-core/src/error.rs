@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use crate::{BoxError, Call, Failure, FailureKind, transport};
+use crate::{BoxError, Call, Failure, FailureKind, Hint, transport};
 
 /// What a layer answers with when there is no response.
 ///
@@ -37,6 +37,13 @@ impl Error {
     #[must_use]
     pub fn with_call(mut self, call: Call) -> Self {
         self.0.call = Some(call);
+        self
+    }
+
+    /// The same error with another hint: whoever hands it on may know of an earlier recovery than the one that it tells of.
+    #[must_use]
+    pub fn with_hint(mut self, hint: Hint) -> Self {
+        self.0.failure.hint = hint;
         self
     }
 

@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
+use tokio::time::Instant;
 use towline_core::{Call, Failure, FailureKind, Jitter, Observer, Scope, Target};
 
 use crate::{
     rewrite::Secrets,
+    spill::Spill,
+    sticky::Sticky,
     table,
     targets::{Role, Targets},
 };
@@ -34,6 +38,8 @@ pub(crate) struct Config {
     /// The part of the time left that a target may use up while there is another.
     pub(crate) share: f64,
     pub(crate) answer_headers: bool,
+    pub(crate) spill: Spill,
+    pub(crate) sticky: Option<Arc<Sticky>>,
 }
 
 pub(crate) type Opinion = dyn Fn(&Failure) -> Option<bool> + Send + Sync;
@@ -59,12 +65,35 @@ impl Config {
             recovery: Duration::from_secs(5),
             share: 0.5,
             answer_headers: false,
+            spill: Spill::default(),
+            sticky: None,
         }
     }
 
     /// Whether a call may need a copy of its request.
     pub(crate) fn may_move_on(&self) -> bool {
         self.targets.all().len() > 1
+    }
+
+    /// The conversation that a request belongs to, where conversations stick.
+    pub(crate) fn conversation<B>(&self, request: Request<B>) -> (Option<Arc<str>>, Request<B>) {
+        let Some(sticky) = &self.sticky else { return (None, request) };
+        let (parts, body) = request.into_parts();
+        (sticky.key(&parts), Request::from_parts(parts, body))
+    }
+
+    /// The ordinary target that a conversation stays with.
+    pub(crate) fn stuck_to(&self, conversation: &str, now: Instant) -> Option<usize> {
+        let name = self.sticky.as_ref()?.target(conversation, now)?;
+        self.targets.ordinary(&name)
+    }
+
+    /// A conversation was answered by the target at `at`; one that serves a single purpose is not what it is to stay with.
+    pub(crate) fn answered(&self, conversation: &Arc<str>, at: usize, now: Instant) {
+        let target = self.targets.at(at).filter(|_| self.targets.role(at) == Some(Role::Ordinary));
+        if let (Some(sticky), Some(target)) = (&self.sticky, target) {
+            sticky.answered(conversation, target, now);
+        }
     }
 
     /// Whether a call that has been at `targets` and made `attempts` may not go on. Unless told otherwise, retries at the first
@@ -127,6 +156,8 @@ impl fmt::Debug for Config {
             .field("wait_for_recovery", &self.recovery)
             .field("deadline_share", &self.share)
             .field("answer_headers", &self.answer_headers)
+            .field("spill_over", &self.spill)
+            .field("sticky", &self.sticky.is_some())
             .finish_non_exhaustive()
     }
 }

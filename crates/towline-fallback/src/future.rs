@@ -16,8 +16,9 @@ use tower_service::Service;
 use towline_core::{BoxError, Error, Target, body::TryClone};
 
 use crate::{
+    answer::Answer,
     config::Config,
-    progress::{Answer, Progress, Step},
+    progress::{Progress, Step},
 };
 
 pin_project! {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use http::request::Parts;
 use tower_layer::Layer;
 use towline_core::{Call, Failure, InvalidConfig, Jitter, Observer, Target};
 
@@ -14,6 +15,8 @@ use crate::{
     config::Config,
     rewrite::Secrets,
     service::Fallback,
+    spill::Spill,
+    sticky::Sticky,
     targets::{Role, Targets},
 };
 
@@ -106,6 +109,38 @@ impl FallbackLayer {
     pub fn max_attempts(self, most: u32) -> Result<Self, InvalidConfig> {
         let most = NonZeroU32::new(most).ok_or_else(|| InvalidConfig::new("max_attempts", "must be at least 1"))?;
         Ok(self.with(|config| config.max_attempts = Some(most)))
+    }
+
+    /// How many calls may move on because a target has more to do than it can (`RateLimited`, and `LimitedLocally` of a limiter of ours):
+    /// a `share` of all calls, to the thousandth, `burst` of them at once, and one more every 10 s while none is left. What is
+    /// beyond that gets the failure itself, with its `Retry-After`; and a retry beneath is patient, as where no other target waits.
+    ///
+    /// Without it a demand that is too high for the first target falls on the second in whole, and a small one is brought down by
+    /// it. A target that is down (an open circuit, overload, silence) is no matter of this: an outage is exactly when the others are
+    /// needed, and the hops of one call are limited anyway. Shared by all services made from this layer and its clones.
+    ///
+    /// Default: no cap, since nobody but you knows how small a target is.
+    ///
+    /// # Errors
+    ///
+    /// `spill_over` unless `share` lies between 0.001 and 1, and `burst` between 1 and 1,000,000.
+    pub fn spill_over(self, share: f64, burst: u32) -> Result<Self, InvalidConfig> {
+        let spill = Spill::new(share, burst)?;
+        Ok(self.with(|config| config.spill = spill))
+    }
+
+    /// Which conversation a request belongs to, by its head: a header, or what your own layers put into its extensions. A
+    /// conversation stays with the ordinary target that answered it last, which holds its prompt cache, until `ttl` has passed without an
+    /// answer. That target is asked first, whatever the order or the weights; if it is kept back or fails, the call goes on as
+    /// usual, and the conversation stays with whoever answers.
+    ///
+    /// Providers keep a prompt for minutes rather than hours: a longer `ttl` keeps nothing warm. What is remembered is a name for
+    /// each conversation that was answered within `ttl`, and at most as many again that were not yet forgotten. Shared by all services made from
+    /// this layer and its clones. Default: conversations do not stick.
+    #[must_use]
+    pub fn sticky(self, key: impl Fn(&Parts) -> Option<Arc<str>> + Send + Sync + 'static, ttl: Duration) -> Self {
+        let sticky = Sticky::new(key, ttl);
+        self.with(|config| config.sticky = Some(Arc::new(sticky)))
     }
 
     /// An opinion of your own on which failures move on to the next target; `None` leaves it to the table of the crate's page.

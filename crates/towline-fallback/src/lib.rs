@@ -64,8 +64,21 @@
 //! no connection was made or a breaker or limiter of ours refused it, does not.
 //!
 //! When no target answered, the caller gets the most useful failure with its body: one that a provider spoke rather than a refusal of ours;
-//! among those that name a wait, the shortest, so that a refusal of ours names the earliest recovery; else the first. What a special target did
-//! wrong hides no prompt that was too long.
+//! among those that name a wait, the shortest; else the first. What a special target did wrong hides no prompt that was too long. Unless it
+//! is one that no time mends, its `Retry-After` (of a response with a status of which that is said: 408, 409, 429, 5xx) or its hint (of an
+//! error) tells of the earliest recovery that any target, breaker or limiter told of.
+//!
+//! # Demand that is too high
+//!
+//! An outage moves all calls to the next target; that is what it is there for. A demand that is too high for the first one (it limits
+//! the rate, or our limiter does) moves to the next one too, and may be more than that can bear. [`spill_over`](FallbackLayer::spill_over)
+//! caps how many calls may: beyond it a call gets the failure itself, with its `Retry-After`. There is no cap by default, since only you know how
+//! small a target is; a limiter beneath guards each of them anyway, by refusing.
+//!
+//! # Conversations
+//!
+//! A provider that has a conversation's beginning in its cache reads it sooner, and for less. With
+//! [`sticky`](FallbackLayer::sticky) a conversation stays with the target that answered it last, as long as that answers.
 //!
 //! # Targets that are kept back, and time
 //!
@@ -119,7 +132,7 @@
 //! more than one, and nothing else is held.
 //!
 //! A success costs the copy of the request (one allocation for the head) where there is more than one target, however many there are,
-//! and what the rewriting makes: a URI, and a body if the model changes.
+//! and what the rewriting makes: a URI, and a body if the target changes it. A conversation that sticks costs what its key does.
 //!
 //! # What it does not do
 //!
@@ -130,15 +143,19 @@
 //!
 //! It stands above the layers that keep state by target (retry, breaker, limiter). Beneath them they would keep one state for all.
 
+mod answer;
 mod authorize;
 mod config;
 mod degrade;
 mod explain;
 mod future;
+mod hops;
 mod layer;
 mod progress;
 mod rewrite;
 mod service;
+mod spill;
+mod sticky;
 mod table;
 mod targets;
 mod via;

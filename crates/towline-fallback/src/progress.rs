@@ -3,16 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use towline_core::{
     Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Origin, Outcome, Phase, Target, body::TryClone,
 };
 
-use crate::{config::Config, rewrite::rewrite, table, targets::Role};
-
-pub(crate) type Answer<R> = Result<Response<R>, Error>;
+use crate::{
+    answer::{Answer, answered_by, recovers_in, say_in_headers},
+    config::Config,
+    hops::Hops,
+    rewrite::rewrite,
+    table,
+    targets::Role,
+};
 
 pub(crate) struct Progress<B, R> {
     config: Arc<Config>,
@@ -25,19 +30,13 @@ pub(crate) struct Progress<B, R> {
     /// How long the call's trail was when this hop began, and when the first one did.
     trail: usize,
     first: usize,
-    past: Vec<Past>,
-    /// Hops that were not refused by a layer of ours.
-    asked: usize,
+    hops: Hops,
     waited: bool,
+    /// Whether it would have moved on if fewer calls had.
+    capped: bool,
+    /// The conversation that it belongs to.
+    conversation: Option<Arc<str>>,
     best: Option<(Failure, Answer<R>)>,
-}
-
-/// A hop that failed.
-struct Past {
-    at: usize,
-    kind: FailureKind,
-    /// When a layer of ours that refused it will let it through, if one did and told.
-    recovers: Option<Instant>,
 }
 
 /// What follows a hop.
@@ -56,14 +55,30 @@ where
     pub(crate) fn begin(config: Arc<Config>, request: Request<B>) -> (Self, Result<Request<B>, Error>) {
         let call = Call::of(request.extensions()).cloned();
         let original = config.may_move_on().then(|| KeptRequest::keep(&request)).flatten();
-        let at = config.targets.next(Role::Ordinary, |_| false, &config.jitter);
+        config.spill.pay_in();
+        let (conversation, request) = config.conversation(request);
+        let began = Instant::now();
+        let stuck = conversation.as_deref().and_then(|conversation| config.stuck_to(conversation, began));
+        let at = stuck.or_else(|| config.targets.next(Role::Ordinary, |_| false, &config.jitter));
         let first = match at.and_then(|at| config.targets.at(at).zip(config.targets.patch(at))) {
             Some((target, patch)) => rewrite(request, target, patch, &config.secrets),
             None => Ok(request),
         };
         let trail = call.as_ref().map_or(0, Call::attempts);
-        let (began, past) = (Instant::now(), Vec::new());
-        let this = Self { config, call, original, at, began, trail, first: trail, past, asked: 0, waited: false, best: None };
+        let this = Self {
+            config,
+            call,
+            original,
+            at,
+            began,
+            trail,
+            first: trail,
+            hops: Hops::default(),
+            waited: false,
+            capped: false,
+            conversation,
+            best: None,
+        };
         this.tell_alternative();
         (this, first)
     }
@@ -78,15 +93,15 @@ where
 
     /// Whether another target waits while the one at `at` is asked.
     fn has_another(&self, at: usize) -> bool {
-        let (config, past) = (&self.config, |other| other == at || self.is_past(other));
+        let (config, past) = (&self.config, |other| other == at || self.hops.is_past(other));
         let left = config.targets.role(at).is_some_and(|role| config.targets.has_left(role, past));
-        self.original.is_some() && self.asked + 1 < config.max_targets.get() && left
+        self.original.is_some() && self.hops.asked() + 1 < config.max_targets.get() && left
     }
 
     /// Tells the layers beneath, of which retry is more patient where no other target waits.
     fn tell_alternative(&self) {
         if let (Some(call), Some(at)) = (&self.call, self.at) {
-            call.set_alternative(self.has_another(at));
+            call.set_alternative(self.has_another(at) && self.config.spill.has_room());
         }
     }
 
@@ -108,16 +123,17 @@ where
     /// What becomes of the call after a hop's answer.
     pub(crate) fn judge(&mut self, answer: Answer<R>) -> Step<B, R> {
         let Some((at, target)) = self.at.zip(self.target().cloned()) else { return Step::Answer(answer) };
-        let failure = Outcome::of(answer.as_ref()).into_failure();
+        let outcome = Outcome::of(answer.as_ref());
         let now = Instant::now();
+        if let (Outcome::Success, Some(conversation)) = (&outcome, &self.conversation) {
+            self.config.answered(conversation, at, now);
+        }
+        let failure = outcome.into_failure();
         self.record(&target, failure.as_ref(), &answer, now);
         let answer = answer.map(|response| answered_by(response, &target));
         let Some(failure) = failure else { return Step::Answer(self.finish(answer)) };
         self.config.alert(&target, &failure, self.call.as_ref());
-        let refused = table::is_refusal(failure.kind);
-        self.asked += usize::from(!refused);
-        let recovers = failure.hint.retry_after.filter(|_| refused).and_then(|wait| now.checked_add(wait));
-        self.past.push(Past { at, kind: failure.kind, recovers });
+        self.hops.add(at, &failure, now);
 
         let role = self.config.targets.role(at).unwrap_or(Role::Ordinary);
         let lists = self.config.lists(&target, role, &failure);
@@ -129,17 +145,19 @@ where
             self.keep(failure, answer);
             return Step::Wait(until, first);
         }
-        Step::Answer(self.last_word(role, lists, failure, answer))
+        Step::Answer(self.last_word(role, lists, failure, answer, now))
     }
 
     /// The request for a target that was waited for.
     pub(crate) fn resume(&mut self, at: usize) -> Step<B, R> {
-        self.past.clear();
+        self.hops.begin_again();
+        // All were refusals, and what they told of time is past.
+        let best = self.best.take();
         match self.request(at, Instant::now()) {
             Some(request) => Step::Hop(request),
-            None => Step::Answer(
-                self.best.take().map_or_else(|| Err(Failure::new(FailureKind::DeadlineExceeded).into()), |(_, answer)| answer),
-            ),
+            None => {
+                Step::Answer(best.map_or_else(|| Err(Failure::new(FailureKind::DeadlineExceeded).into()), |(_, answer)| answer))
+            }
         }
     }
 
@@ -158,12 +176,16 @@ where
         now: Instant,
     ) -> Option<Result<Request<B>, Error>> {
         let in_time = self.call.as_ref().and_then(|call| call.remaining(now)).is_none_or(|left| !left.is_zero());
-        if !in_time || self.config.is_enough(self.asked, self.attempts()) {
+        if !in_time || self.config.is_enough(self.hops.asked(), self.attempts()) {
             return None;
         }
         let config = Arc::clone(&self.config);
-        let next = |role| config.targets.next(role, |at| self.is_past(at), &config.jitter);
+        let next = |role| config.targets.next(role, |at| self.hops.is_past(at), &config.jitter);
         let at = lists.into_iter().flatten().find_map(next)?;
+        self.capped = !config.spill.lets_through(failure, now);
+        if self.capped {
+            return None;
+        }
         let request = self.request(at, now)?;
         self.config.observer.tell(&Event::FallbackMoved { from, to: config.targets.at(at)?, failure });
         Some(request)
@@ -187,10 +209,11 @@ impl<B, R> Progress<B, R> {
     /// The soonest of all targets to recover, where all were refused by layers of ours, and when to ask it.
     fn recovery(&mut self, now: Instant) -> Option<(Instant, usize)> {
         // One that ends in a refusal may have been asked before, by a retry beneath.
-        if self.waited || self.asked > 0 || self.count(|kind| !table::is_refusal(kind)) > 0 || self.original.is_none() {
+        let asked = self.hops.asked() > 0 || self.count(|kind| !table::is_refusal(kind)) > 0;
+        if self.waited || self.capped || asked || self.original.is_none() {
             return None;
         }
-        let soonest = self.past.iter().filter_map(|past| Some((past.recovers?, past.at))).min()?;
+        let soonest = self.hops.soonest()?;
         let wait = soonest.0.saturating_duration_since(now);
         // All who wait were told the same instant; chance spreads them.
         let until = soonest.0.checked_add(self.config.jitter.up_to((wait / 10).min(SPREAD)))?;
@@ -203,16 +226,28 @@ impl<B, R> Progress<B, R> {
     }
 
     /// The most useful failure.
-    fn last_word(&mut self, role: Role, lists: [Option<Role>; 2], failure: Failure, answer: Answer<R>) -> Answer<R> {
+    fn last_word(
+        &mut self,
+        role: Role,
+        lists: [Option<Role>; 2],
+        failure: Failure,
+        answer: Answer<R>,
+        now: Instant,
+    ) -> Answer<R> {
         let config = &self.config;
         let stays = !lists.into_iter().flatten().any(|list| config.targets.has(list));
         // A target that was asked for one reason only does not hide that reason.
         let is_final = stays && (role == Role::Ordinary || failure.kind == FailureKind::ContentPolicy);
-        let (failure, answer) = match self.best.take() {
+        let (mut failure, mut answer) = match self.best.take() {
             Some((best, kept)) if !is_final && !table::is_more_useful(&failure, &best) => (best, kept),
             _ => (failure, answer),
         };
-        config.observer.tell(&Event::FallbackExhausted { tried: self.past.len(), failure: &failure });
+        let wait = self.hops.recovers().filter(|_| !stays).map(|at| at.saturating_duration_since(now));
+        if let Some(wait) = wait.filter(|wait| failure.hint.retry_after.is_none_or(|told| *wait < told)) {
+            failure.hint.retry_after = Some(wait);
+            answer = recovers_in(answer, wait);
+        }
+        config.observer.tell(&Event::FallbackExhausted { tried: self.hops.len(), failure: &failure });
         self.finish(answer)
     }
 
@@ -220,10 +255,6 @@ impl<B, R> Progress<B, R> {
         if self.best.as_ref().is_none_or(|(best, _)| table::is_more_useful(&failure, best)) {
             self.best = Some((failure, answer));
         }
-    }
-
-    fn is_past(&self, at: usize) -> bool {
-        self.past.iter().any(|past| past.at == at)
     }
 
     /// How many attempts left us so far, retries included where the call's trail tells of them.
@@ -235,7 +266,7 @@ impl<B, R> Progress<B, R> {
     fn count(&self, like: impl Fn(FailureKind) -> bool) -> usize {
         let counts = |attempt: &Attempt| attempt.failure.is_none_or(&like);
         let of_trail = |call: &Call| call.trail().iter().skip(self.first).filter(|attempt| counts(attempt)).count();
-        self.call.as_ref().map_or(self.asked, of_trail)
+        self.call.as_ref().map_or(self.hops.asked(), of_trail)
     }
 
     /// A retry layer beneath writes down each attempt, the last one too; where there is none, the hop is the attempt, or the last of
@@ -259,26 +290,14 @@ impl<B, R> Progress<B, R> {
     fn finish(&self, answer: Answer<R>) -> Answer<R> {
         let mut response = answer?;
         if self.config.answer_headers {
-            let hops = self.past.len() + usize::from(Outcome::of_response(&response).failure().is_none());
+            let hops = self.hops.len() + usize::from(Outcome::of_response(&response).failure().is_none());
             let attempts = self.call.as_ref().map_or(hops, Call::attempts);
-            let moved = self.past.first().filter(|_| hops > 1).map(|past| HeaderValue::from_static(past.kind.name()));
-            // A name that cannot stand in a header is left out.
-            let target = Target::of(response.extensions()).and_then(|target| HeaderValue::from_str(target.name()).ok());
-            let told = [(TARGET, target), (ATTEMPTS, Some(attempts.into())), (FALLBACK, moved)];
-            response.headers_mut().extend(told.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            let moved = self.hops.first().filter(|_| hops > 1);
+            say_in_headers(&mut response, attempts, moved);
         }
         Ok(response)
     }
 }
 
-fn answered_by<R>(mut response: Response<R>, target: &Target) -> Response<R> {
-    response.extensions_mut().insert(target.clone());
-    response
-}
-
 /// The most that chance adds to a wait for recovery.
 const SPREAD: Duration = Duration::from_millis(250);
-
-const TARGET: HeaderName = HeaderName::from_static("x-towline-target");
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-towline-attempts");
-const FALLBACK: HeaderName = HeaderName::from_static("x-towline-fallback");

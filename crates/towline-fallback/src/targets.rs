@@ -85,6 +85,11 @@ impl Targets {
         self.of(role).map(|(_, target)| target)
     }
 
+    /// The ordinary target of this name.
+    pub(crate) fn ordinary(&self, name: &str) -> Option<usize> {
+        self.of(Role::Ordinary).find(|(_, target)| target.name() == name).map(|(at, _)| at)
+    }
+
     pub(crate) fn has(&self, role: Role) -> bool {
         self.of(role).next().is_some()
     }

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
-use towline_core::{BoxError, Call, Facts, FailureKind, Target};
+use towline_core::{BoxError, Call, Facts, Failure, FailureKind, Target};
 use towline_fallback::FallbackLayer;
 
 mod support;
@@ -129,6 +129,67 @@ async fn the_headers_say_who_answered_and_why_it_was_not_the_first() {
     let named = Target::new("of two\nlines", "http://a").unwrap();
     let layer = FallbackLayer::new([named]).unwrap().answer_headers(true);
     assert_eq!(told(ask(&layer, request(), |_| status(200)).await.0), ["-", "1", "-"]);
+}
+
+/// The answer's status and its `retry-after`, or the error's kind and hint in seconds.
+async fn last_word(names: &[&str], reply: impl Fn(&str) -> Reply + Clone + Send + 'static) -> (String, String) {
+    let answer = ask(&layer(names).wait_for_recovery(Duration::ZERO), request(), reply).await.0;
+    match answer {
+        Ok(answer) => {
+            assert!(!answer.headers().contains_key("retry-after-ms"));
+            let header = answer.headers().get("retry-after").map_or("-", |value| value.to_str().unwrap());
+            (answer.status().as_u16().to_string(), header.to_owned())
+        }
+        Err(error) => (error.kind().to_string(), format!("{:?}", error.failure().hint.retry_after)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_tells_of_the_earliest_recovery_whoever_spoke_it() {
+    let told = |status: &str, after: &str| (status.to_owned(), after.to_owned());
+    let at = |host: &str, first: fn() -> Reply, second: fn() -> Reply| if host == "a" { first() } else { second() };
+    let open = || kept_back(FailureKind::CircuitOpen, 3);
+    let long = || {
+        let mut answer = limited("30")?;
+        answer.headers_mut().insert("retry-after-ms", "30000".parse().unwrap());
+        Ok(answer)
+    };
+    assert_eq!(last_word(&["a", "b"], move |host| at(host, || status(500), open)).await, told("500", "3"));
+    assert_eq!(last_word(&["a", "b"], move |host| at(host, open, long)).await, told("429", "3"));
+    assert_eq!(
+        last_word(&["a", "b"], move |host| at(host, || refused(FailureKind::Connect), open)).await,
+        told("connect", "Some(3s)")
+    );
+    assert_eq!(last_word(&["a", "b"], move |host| at(host, open, || status(400))).await, told("400", "-"), "no time mends that");
+    assert_eq!(last_word(&["a", "b"], move |host| at(host, || status(404), open)).await, told("404", "-"));
+    let classified = || {
+        failed(Failure::new(FailureKind::Overloaded)).map(|mut answer| {
+            *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            answer
+        })
+    };
+    let answer = ask(&layer(&["a", "b"]), request(), move |host| at(host, classified, open)).await.0.unwrap();
+    let failure = towline_core::Outcome::of_response(&answer).into_failure().unwrap();
+    assert_eq!(failure.hint.retry_after, Some(3 * SECOND), "and so does the outcome");
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_that_has_passed_since_a_wait_was_told_is_taken_off() {
+    let inner = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+        sleep(2 * SECOND).await;
+        let after = if request.uri().host() == Some("a") { "5" } else { "30" };
+        Ok::<_, BoxError>(Response::builder().status(429).header("retry-after", after).body(())?)
+    });
+    let answer = layer(&["a", "b"]).layer(inner).oneshot(request()).await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "3", "of the five, two were spent at b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_was_kept_already_is_not_told_again() {
+    let began = Instant::now();
+    let reply = move |_: &str| kept_back(FailureKind::CircuitOpen, if began.elapsed().is_zero() { 2 } else { 40 });
+    let error = ask(&layer(&["a", "b"]), request(), reply).await.0.unwrap_err();
+    assert_eq!(error.failure().hint.retry_after, Some(40 * SECOND));
 }
 
 /// Found by the random stacks: refused connections had opened both circuits in the midst of the call.
