@@ -6,7 +6,7 @@ use crate::{Failure, Phase, StreamEnd, Target};
 
 /// Is told at each decision point of each layer that it was given to.
 ///
-/// Called on the path of a request and outside all locks: be quick, and never block. The `towline` facade has one for `tracing`.
+/// Called on the path of a request and outside all locks: be quick, and never block. The `towline` facade has one for `tracing` and one for `metrics`.
 pub trait Observe: Send + Sync + 'static {
     /// Something was decided.
     fn observe(&self, event: &Event<'_>);
@@ -16,6 +16,13 @@ pub trait Observe: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// An attempt succeeded, as far as its answer was looked at before it was handed on (told by retry).
+    AttemptSucceeded {
+        /// Where it went.
+        target: Option<&'a Target>,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+    },
     /// An attempt failed (told by retry).
     AttemptFailed {
         /// Where it went.

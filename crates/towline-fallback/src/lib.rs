@@ -160,7 +160,7 @@ mod table;
 mod targets;
 mod via;
 
-pub use authorize::{AuthorizeFuture, AuthorizeLayer, AuthorizeService, KeysExhausted, Tokens};
+pub use authorize::{AuthorizeFuture, AuthorizeLayer, AuthorizeService, KeyState, KeysExhausted, Tokens};
 pub use degrade::{Cache, Degrade, DegradeBody, DegradeFuture, DegradeLayer, Degraded, Handover, Queue};
 pub use future::ResponseFuture;
 pub use layer::FallbackLayer;

@@ -74,6 +74,7 @@ impl Progress {
             Outcome::Failure(failure) => failure,
             Outcome::Success => {
                 self.settle();
+                self.tell(&Event::AttemptSucceeded { target: self.target.as_ref(), attempt: self.sent });
                 return Step::Answer(result);
             }
             _ => return Step::Answer(result),

@@ -4,6 +4,8 @@
 #[cfg(feature = "axum")]
 pub mod axum;
 mod boxed;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "stack")]
 mod preset;
 #[cfg(feature = "stack")]
@@ -25,6 +27,8 @@ pub mod presets {}
 pub mod testing {}
 
 pub use boxed::{Body, BoxService, boxed};
+#[cfg(feature = "metrics")]
+pub use metrics::MetricsObserver;
 #[cfg(feature = "stack")]
 pub use preset::{BreakerRule, Preset, Role, Wanted};
 #[cfg(feature = "stack")]
@@ -48,7 +52,7 @@ pub use towline_core::{
 #[cfg(feature = "fallback")]
 pub use towline_fallback::{
     AuthorizeLayer, AuthorizeService, Cache, Degrade, DegradeBody, DegradeLayer, Degraded, Fallback, FallbackLayer, Handover,
-    KeysExhausted, Queue, Tokens, Via,
+    KeyState, KeysExhausted, Queue, Tokens, Via,
 };
 #[cfg(feature = "rate-limit")]
 pub use towline_rate_limit::{

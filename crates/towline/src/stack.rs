@@ -218,7 +218,8 @@ impl<S> Stack<S> {
             retry: self.retry.observer(observer.clone()),
             circuit_breaker: self.circuit_breaker.observer(observer.clone()),
             rate_limit: self.rate_limit.observer(observer.clone()),
-            attempt_timeout: self.attempt_timeout.observer(observer),
+            attempt_timeout: self.attempt_timeout.observer(observer.clone()),
+            classify: self.classify.observer(observer),
             ..self
         }
     }

@@ -22,6 +22,9 @@ impl TracingObserver {
 impl Observe for TracingObserver {
     fn observe(&self, event: &Event<'_>) {
         match *event {
+            Event::AttemptSucceeded { target, attempt } => {
+                debug!(target: "towline", at = name(target), attempt, "an attempt succeeded")
+            }
             Event::AttemptFailed { target, attempt, failure } => {
                 debug!(target: "towline", at = name(target), attempt, kind = failure.kind.name(), "an attempt failed");
             }

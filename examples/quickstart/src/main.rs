@@ -131,6 +131,7 @@ impl Observe for Narrator {
             }
             Event::FallbackMoved { from, to, .. } => println!("  {} -> {}", from.name(), to.name()),
             Event::FallbackExhausted { tried, failure } => println!("  none of {tried} targets answered: {failure}"),
+            Event::AttemptSucceeded { .. } | Event::StreamEnded { .. } => {}
             other => println!("  {other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use towline_core::{InvalidConfig, Keyed, Target};
 
 use super::{
-    ring::{Rests, Ring},
+    ring::{KeyState, Rests, Ring},
     service::AuthorizeService,
 };
 
@@ -101,6 +101,15 @@ impl AuthorizeLayer {
     /// How long a key that is limited is left alone if the provider does not say. Default: 5 s.
     pub fn limited_for(self, rest: Duration) -> Self {
         self.with(|rests| rests.limited = rest)
+    }
+
+    /// What is known of the keys of a target, in their order: one that has never failed is good. Empty for a target without
+    /// [several](Target::with_keys).
+    #[must_use]
+    pub fn keys(&self, target: &Target) -> Vec<KeyState> {
+        let ring = self.shared.rings.get(target.name());
+        let known = ring.map(|ring| ring.lock().states(Instant::now())).unwrap_or_default();
+        (0..target.keys().len()).map(|at| known.get(at).copied().unwrap_or(KeyState::Good)).collect()
     }
 
     fn with(self, change: impl FnOnce(&mut Rests)) -> Self {

@@ -10,6 +10,6 @@ mod tokens;
 
 pub use future::AuthorizeFuture;
 pub use layer::AuthorizeLayer;
-pub use ring::KeysExhausted;
+pub use ring::{KeyState, KeysExhausted};
 pub use service::AuthorizeService;
 pub use tokens::Tokens;

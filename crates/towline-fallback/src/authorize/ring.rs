@@ -36,6 +36,24 @@ pub struct KeysExhausted {
     target: Arc<str>,
 }
 
+/// What is known of one of several keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// It may be used.
+    Good,
+    /// Its rate is limited, and others are used first.
+    Limited {
+        /// For how long from now on.
+        rest: Duration,
+    },
+    /// It was not accepted, or its quota is used up, and it is not used at all.
+    Refused {
+        /// For how long from now on.
+        rest: Duration,
+    },
+}
+
 /// What a failure says about the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
@@ -108,6 +126,15 @@ impl Ring {
         let was_dead = key.dead.filter(|_| !key.is_good(now));
         key.rests_until = key.rests_until.max(now.checked_add(rest.min(LONGEST)));
         key.dead = dead.or(was_dead);
+    }
+
+    pub(crate) fn states(&self, now: Instant) -> Vec<KeyState> {
+        let state = |key: &Key| match (key.rests_until.map(|until| until.saturating_duration_since(now)), key.dead) {
+            (Some(rest), Some(_)) if !rest.is_zero() => KeyState::Refused { rest },
+            (Some(rest), None) if !rest.is_zero() => KeyState::Limited { rest },
+            _ => KeyState::Good,
+        };
+        self.keys.iter().map(state).collect()
     }
 
     /// One that rests may still answer what was sent before; that ends no rest.
@@ -212,6 +239,17 @@ mod tests {
         ring.failed(0, &Failure::new(FailureKind::Auth), &RESTS, now);
         ring.failed(0, &Failure::new(FailureKind::RateLimited).retry_after(secs(1)), &RESTS, now);
         assert_eq!(ring.pick(1, now + secs(2)).unwrap_err().hint.retry_after, Some(secs(58)));
+    }
+
+    #[test]
+    fn the_state_of_each_key_can_be_told() {
+        let (mut ring, now) = (Ring::default(), now());
+        ring.pick(3, now).unwrap();
+        ring.failed(0, &Failure::new(FailureKind::RateLimited).retry_after(secs(9)), &RESTS, now);
+        ring.failed(1, &Failure::new(FailureKind::Auth), &RESTS, now);
+        let told = |after| ring.states(now + secs(after));
+        assert_eq!(told(1), [KeyState::Limited { rest: secs(8) }, KeyState::Refused { rest: secs(59) }, KeyState::Good]);
+        assert_eq!(told(60), [KeyState::Good; 3]);
     }
 
     #[test]

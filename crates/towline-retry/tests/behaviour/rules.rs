@@ -229,4 +229,9 @@ async fn a_listener_is_told_of_each_step() {
         "stopped at 3, NotRetryable",
     ];
     assert_eq!(listener.heard(), expected);
+
+    let listener = Listener::default();
+    let (_, client) = provider(|nth| status(if nth == 1 { 503 } else { 200 }));
+    let _ = ask(RetryLayer::new().observer(Arc::new(listener.clone())).layer(client)).await;
+    assert_eq!(listener.heard(), ["1 failed, overloaded", "2 comes, overloaded", "2 succeeded"]);
 }

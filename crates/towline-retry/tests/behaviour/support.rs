@@ -147,6 +147,7 @@ impl Observe for Listener {
         let at = |target: &Option<&towline_core::Target>| target.map_or(String::new(), |target| format!("{}: ", target.name()));
         let words = match event {
             Event::AttemptFailed { target, attempt, failure } => format!("{}{attempt} failed, {}", at(target), failure.kind),
+            Event::AttemptSucceeded { target, attempt } => format!("{}{attempt} succeeded", at(target)),
             Event::RetryScheduled { target, attempt, failure, .. } => format!("{}{attempt} comes, {}", at(target), failure.kind),
             Event::RetryStopped { target, attempts, reason, .. } => format!("{}stopped at {attempts}, {reason:?}", at(target)),
             other => format!("unexpected: {other:?}"),
