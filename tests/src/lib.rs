@@ -15,11 +15,18 @@ use hyper_util::{
 };
 use towline::Reqwest;
 
+mod got;
+
+pub use got::{Got, ask, trail};
+
 /// What most tests send.
 pub type Body = Full<Bytes>;
 
+/// hyper-util's client.
+pub type Hyper = Client<HttpConnector, Body>;
+
 /// hyper-util's client, without its own retries, so that each attempt is one of ours.
-pub fn hyper() -> Client<HttpConnector, Body> {
+pub fn hyper() -> Hyper {
     Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http()
 }
 

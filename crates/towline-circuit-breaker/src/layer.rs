@@ -110,7 +110,7 @@ impl CircuitBreakerLayer {
         Ok(self.with(|policy| policy.rules.slow = Some((limit, ratio))))
     }
 
-    /// Stays open for `first`, and twice as long each further time, up to `longest`. Default: 5 s, up to 15 s.
+    /// Stays open for `first`, and twice as long each further time, up to `longest`. Default: 5 s, up to 10 s.
     ///
     /// A random half of it comes on top, after the cap. The provider's own `retry-after` is waited for where it is longer,
     /// up to 300 s.

@@ -38,11 +38,11 @@
 //!     outage for one user and nothing for another;
 //!   - a share of slow first contents ([`slow_ratio`](CircuitBreakerLayer::slow_ratio)); off, since what is slow depends on
 //!     the model.
-//! - **Open**, it refuses everything for 5 s, and twice as long each further time up to 15 s
+//! - **Open**, it refuses everything for 5 s, and twice as long each further time up to 10 s
 //!   ([`open_for`](CircuitBreakerLayer::open_for)), times a random 1.0 to 1.5 that comes after the cap, so that clients do
-//!   not come back in step. With a longer cap, a provider that is back after a minute would go unused for as long again: doubling waits
-//!   as long as the outage has lasted. A probe each 15 to 22 s is no load, and calls are back within half a minute. It never opens for less than the longest `retry-after` that the provider gave with its
-//!   failures, which is believed up to 300 s. The doubling begins anew after a recovery: 60 s between closing and the first
+//!   not come back in step. Doubling for ever would wait for as long again as an outage has lasted; a probe each 10 to 15 s is
+//!   no load, and calls are back within a quarter of a minute. It never opens for less than the longest `retry-after` that the
+//!   provider gave with its failures, which is believed up to 300 s. The doubling begins anew after a recovery: 60 s between closing and the first
 //!   failure of the next run.
 //! - **Half-open**, it lets one probe through at a time ([`probes`](CircuitBreakerLayer::probes)) and refuses the rest. Two
 //!   probes that succeed ([`success_threshold`](CircuitBreakerLayer::success_threshold)) close it, or begin a

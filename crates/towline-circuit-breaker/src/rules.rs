@@ -75,7 +75,7 @@ impl Default for Rules {
             window: None,
             failures: Some(Ratio { millionths: ALL / 2, span: minute, samples: n(10) }),
             slow: None,
-            open: (Duration::from_secs(5), Duration::from_secs(15)),
+            open: (Duration::from_secs(5), Duration::from_secs(10)),
             probes: n(1),
             successes: n(2),
             probe_deadline: Duration::from_secs(60),
@@ -106,9 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn by_default_no_open_time_is_as_long_as_half_a_minute() {
+    fn by_default_no_open_time_is_longer_than_a_quarter_of_a_minute() {
         let rules = Rules { jitter: Jitter::seeded(1), ..Rules::default() };
-        assert!((0..100).all(|nth| rules.open_time(nth) <= Duration::from_millis(22_500)));
+        assert!((0..100).all(|nth| rules.open_time(nth) <= Duration::from_secs(15)));
     }
 
     #[test]

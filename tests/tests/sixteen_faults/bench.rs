@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request};
+use bytes::Bytes;
+use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use tokio::time::Instant;
-use tower::ServiceExt;
-use towline::{
-    Call, CallLayer, ClassifyLayer, Credential, FailureKind, FallbackLayer, Outcome, Stack, StackService, StreamEnd,
-    StreamHandle, Target, TimeoutLayer, Usage,
-};
+use towline::{CallLayer, ClassifyLayer, Credential, FallbackLayer, Stack, StackService, Target, TimeoutLayer};
 use towline_testkit::{Dialect, Fault, HeldClock, MockProvider, Received};
-use towline_tests::{Body, hyper};
+use towline_tests::{Body, Got, Hyper, ask, hyper};
 
 use crate::{expected::expected, outage};
 
@@ -21,9 +15,9 @@ use crate::{expected::expected, outage};
 pub const STEP: Duration = Duration::from_millis(50);
 
 /// A stack that is not built yet.
-pub type Plain = Stack<Client<HttpConnector, Body>>;
+pub type Plain = Stack<Hyper>;
 
-type Service = StackService<Client<HttpConnector, Body>>;
+type Service = StackService<Hyper>;
 
 pub struct Bench {
     pub dialect: Dialect,
@@ -32,25 +26,6 @@ pub struct Bench {
     pub second: MockProvider,
     pub clock: HeldClock,
     service: Service,
-}
-
-/// What the caller got.
-#[derive(Debug)]
-pub struct Got {
-    pub status: u16,
-    pub headers: HeaderMap,
-    /// The name of the target that answered.
-    pub who: String,
-    pub body: Bytes,
-    /// What the head was told to be, and the error that the body ended with.
-    pub failure: Option<FailureKind>,
-    pub error: Option<FailureKind>,
-    pub end: Option<StreamEnd>,
-    pub usage: Option<Usage>,
-    pub trail: String,
-    /// When the head came, and the end.
-    pub head: Duration,
-    pub took: Duration,
 }
 
 /// One fault, from both sides.
@@ -177,38 +152,4 @@ fn check_head(received: &Received, (name, key): (&str, &str), absent: &str) {
     assert_eq!((received.header(name), received.header(absent)), (Some(key), None), "its own credential alone");
     assert_eq!((received.header("x-mine"), received.header("accept-encoding")), (Some("kept"), Some("identity")));
     assert!(received.complete);
-}
-
-async fn ask(service: Service, request: Request<Body>) -> Got {
-    let began = Instant::now();
-    let response = match service.oneshot(request).await {
-        Ok(response) => response,
-        Err(error) => panic!("{error}"),
-    };
-    let head = began.elapsed();
-    let (parts, mut body) = response.into_parts();
-    let (mut came, mut error) = (BytesMut::new(), None);
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => came.extend(frame.into_data().unwrap()),
-            Err(broken) => error = Some(broken.kind()),
-        }
-    }
-    let handle = StreamHandle::of(&parts.extensions).cloned();
-    let trail = Call::of(&parts.extensions).unwrap().trail().into_iter().map(|attempt| {
-        format!("{} {}", attempt.target.as_deref().unwrap_or("-"), attempt.failure.map_or("ok", FailureKind::name))
-    });
-    Got {
-        status: parts.status.as_u16(),
-        who: Target::of(&parts.extensions).unwrap().name().to_owned(),
-        body: came.freeze(),
-        failure: parts.extensions.get::<Outcome>().and_then(Outcome::failure).map(|failure| failure.kind),
-        error,
-        end: handle.as_ref().and_then(StreamHandle::end),
-        usage: handle.as_ref().and_then(StreamHandle::usage),
-        trail: trail.collect::<Vec<_>>().join(", "),
-        head,
-        took: began.elapsed(),
-        headers: parts.headers,
-    }
 }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use towline::{FailureKind as K, Phase, StreamEnd};
 use towline_testkit::Fault;
 
-use crate::bench::{Got, STEP};
+use towline_tests::Got;
+
+use crate::bench::STEP;
 
 /// What is right for one fault.
 #[derive(Clone, Copy)]
@@ -153,7 +155,7 @@ fn check_begun(got: &Got, whole: &Bytes, pieces: usize, kind: K) {
     assert!(whole.starts_with(&got.body), "{}", String::from_utf8_lossy(&got.body));
     let text = String::from_utf8_lossy(&got.body);
     if text.starts_with(['d', 'e']) {
-        assert_eq!((1..=60).filter(|n| text.contains(&format!("\"{n} \""))).count(), pieces, "pieces in {text}");
+        assert_eq!(got.counted(), pieces, "pieces in {text}");
         assert!(!text.contains("[DONE]") && !text.contains("\"stop\"") && !text.contains("message_stop"), "{text}");
     } else {
         assert_eq!(got.body.len(), whole.len() * pieces / 60, "of {} bytes", whole.len());
