@@ -154,7 +154,12 @@ impl Refusal {
     }
 
     fn response(&self, dialect: Option<Dialect>) -> Response<Body> {
-        refusal(self.0, self.1, &self.2, dialect)
+        let mut response = refusal(self.0, self.1, &self.2, dialect);
+        if matches!(self.0, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+            // What is left of the body will not be read, so nothing can follow it.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

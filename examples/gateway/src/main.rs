@@ -57,8 +57,10 @@ async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
         return Ok(());
     }
     let listener = bind(args.listen.as_deref(), &config).await?;
+    // Before anybody is told where to send what a signal would end.
+    let stop = serve::signal();
     println!("listening on http://{}", listener.local_addr()?);
-    serve::serve(listener, gateway.router(), serve::signal()).await;
+    serve::serve(listener, gateway.router(), stop).await;
     Ok(())
 }
 

@@ -41,13 +41,17 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<
     graceful.shutdown().await;
 }
 
-/// The signal to end: SIGTERM, or ctrl-c.
-pub(crate) async fn signal() {
-    let interrupt = tokio::signal::ctrl_c();
+/// The signal to end: SIGTERM, or ctrl-c. It is listened for from this call on, not from the first poll.
+pub(crate) fn signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt => {} }
-        return;
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    async {
+        let interrupt = tokio::signal::ctrl_c();
+        #[cfg(unix)]
+        if let Ok(mut terminate) = terminate {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt => {} }
+            return;
+        }
+        let _ = interrupt.await;
     }
-    let _ = interrupt.await;
 }

@@ -196,7 +196,13 @@ fn keys(provider: &Spanned<Provider>) -> Result<Vec<Credential>, Problem> {
         (None, None, None) => return Ok(Vec::new()),
         (Some(name), None, None) => (vec![env_var(name)?], name.span()),
         (None, Some(key), None) => (vec![key.get_ref().clone()], key.span()),
-        (None, None, Some(keys)) => (keys.get_ref().clone(), keys.span()),
+        (None, None, Some(keys)) => {
+            let all = keys.get_ref();
+            if all.is_empty() || all.iter().collect::<HashSet<_>>().len() < all.len() {
+                return Err(Problem::at(keys, "needs at least one key, and each only once"));
+            }
+            (all.clone(), keys.span())
+        }
         _ => return Err(Problem::at(provider, "takes one of api_key_env, api_key and api_keys")),
     };
     let credential = |key: &String| match place.dialect.into() {
@@ -249,6 +255,11 @@ fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
 
 /// Limits are the provider's, whichever of its models is asked.
 fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
+    let inert =
+        |provider: &&Spanned<Provider>| provider.get_ref().burst.is_some() && provider.get_ref().requests_per_minute.is_none();
+    if let Some(provider) = config.providers.values().find(inert) {
+        return Err(Problem::at(provider, "burst says nothing without requests_per_minute; set both"));
+    }
     let limited = |provider: &&Spanned<Provider>| {
         provider.get_ref().requests_per_minute.is_some() || provider.get_ref().tokens_per_minute.is_some()
     };

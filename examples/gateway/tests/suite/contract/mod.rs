@@ -1,0 +1,12 @@
+//! The contract, line by line.
+
+mod answers;
+mod bodies;
+mod cli;
+mod degraded;
+mod failures;
+mod files;
+mod guards;
+mod keys;
+mod roles;
+mod routes;
