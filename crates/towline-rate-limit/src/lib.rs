@@ -71,9 +71,9 @@
 //! | setting | default |
 //! |---|---|
 //! | [`share`](RateLimitLayer::share) of the limit that is used | 0.95 |
-//! | [`burst`](RateLimitLayer::burst) after a pause | the requests of 1 s, at least one |
+//! | [`burst`](RateLimitLayer::burst) after a pause | the requests of 1 s (Azure: of 0.05 s), at least one |
 //! | [`burst_for`](RateLimitLayer::burst_for) a target or key | that of all |
-//! | [`token_burst`](RateLimitLayer::token_burst) after a pause | the tokens of 3 s, at least one |
+//! | [`token_burst`](RateLimitLayer::token_burst) after a pause | the tokens of 3 s (Azure: of 1 s), at least one |
 //! | [`profile`](RateLimitLayer::profile) of the provider | `Any` |
 //! | [`estimator`](RateLimitLayer::estimator) of what a request costs | the call's facts |
 //! | [`limits_for`](RateLimitLayer::limits_for) a target or key | those of all |
@@ -126,7 +126,8 @@
 //! if that would take too long. When the gate opens nothing is left to pass at once, and time passes at seven tenths of its
 //! speed for all rates of these limits, rising steadily to the whole within 60 s; so they come out one by one. Each further 429
 //! takes it down by three tenths again, to a tenth at the least, but one to a request that was sent before the last stop does
-//! not: it tells nothing of the speed since. Where concurrency alone is limited they come out as many at once as it allows.
+//! not: it tells nothing of the speed since. With Azure's profile one that asks for a second or less takes it down by three hundredths
+//! only: it tells of a slice that was full, and the next one is empty. Where concurrency alone is limited they come out as many at once as it allows.
 //!
 //! **Headers** that tell what is left (every form that [`towline_wire::limits`] reads) can only lower what is believed here: to
 //! what they say, less what was charged since that request was. Of several dimensions the one that is closest to its end is

@@ -26,10 +26,12 @@ struct Gate {
 
 /// How long it takes to be as fast as before.
 const RECOVERY: Duration = Duration::from_secs(60);
-/// What is kept of the speed at each stop, and the least that it falls to.
-const KEPT: u32 = 700;
+/// What is kept of the speed at a stop, or at one that only says that a short slice was full; and the least that it falls to.
+pub(crate) const KEPT: u32 = 700;
+pub(crate) const KEPT_BETWEEN_SLICES: u32 = 970;
 const LEAST: u32 = 100;
-const FULL: u32 = 1000;
+/// All of it.
+pub(crate) const FULL: u32 = 1000;
 
 impl Pace {
     pub(crate) const fn new() -> Self {
@@ -62,10 +64,10 @@ impl Pace {
         least
     }
 
-    /// Stops until `opens`, to go on slower if `slower`.
-    pub(crate) fn stop(&mut self, now: Instant, opens: Instant, slower: bool) {
+    /// Stops until `opens`, to go on with so many thousandths of the speed.
+    pub(crate) fn stop(&mut self, now: Instant, opens: Instant, kept: u32) {
         let speed = FULL - self.slow(now);
-        let speed = if slower { (speed * KEPT / FULL).max(LEAST) } else { speed };
+        let speed = (speed * kept / FULL).max(LEAST);
         let slow = FULL - speed;
         match &mut self.gate {
             Some(gate) if now < gate.opens => {
@@ -117,7 +119,7 @@ mod tests {
     fn it_stands_still_while_closed_then_goes_at_seven_tenths_and_is_as_fast_as_ever_a_minute_later() {
         let began = Instant::now();
         let mut pace = Pace::new();
-        pace.stop(began, began + ms(2000), true);
+        pace.stop(began, began + ms(2000), KEPT);
         let shown = |pace: &Pace, at: u64| pace.at(began + ms(at)).duration_since(began);
         assert_eq!(shown(&pace, 2000), ms(0));
         assert_eq!((pace.closed_for(began + ms(500)), pace.wait(began, ms(0))), (ms(1500), ms(2000)));
@@ -132,11 +134,11 @@ mod tests {
         let mut now = Instant::now();
         let mut pace = Pace::new();
         for _ in 0..50 {
-            pace.stop(now, now + ms(10), true);
+            pace.stop(now, now + ms(10), KEPT);
             now += ms(10);
         }
         assert_eq!(pace.slow(now), 900);
-        pace.stop(now, now + ms(10), false);
+        pace.stop(now, now + ms(10), FULL);
         assert_eq!(pace.slow(now), 900, "not again, for what was sent before");
         assert_eq!(pace.slow(now + ms(61_000)), 0);
     }
@@ -144,17 +146,17 @@ mod tests {
     proptest! {
         #[test]
         fn it_never_runs_backwards_and_its_waits_are_exact(
-            stops in prop::collection::vec((0..90_000_000_000_u64, 0..20_000_000_000_u64, any::<bool>()), 0..8),
+            stops in prop::collection::vec((0..90_000_000_000_u64, 0..20_000_000_000_u64, prop::sample::select(vec![KEPT, KEPT_BETWEEN_SLICES, FULL])), 0..8),
             later in 0..90_000_000_000_u64, time in 0..100_000_000_000_u64,
         ) {
             let mut now = Instant::now();
             let mut pace = Pace::new();
-            for (rest, pause, slower) in stops {
+            for (rest, pause, kept) in stops {
                 let before = pace.at(now);
                 now += Duration::from_nanos(rest);
                 let shown = pace.at(now);
                 prop_assert!(shown >= before && shown - before <= Duration::from_nanos(rest));
-                pace.stop(now, now + Duration::from_nanos(pause), slower);
+                pace.stop(now, now + Duration::from_nanos(pause), kept);
                 prop_assert_eq!(pace.at(now), shown, "a stop does not turn it");
             }
             now += Duration::from_nanos(later);

@@ -9,18 +9,21 @@ use crate::cost::{Cost, Estimated, Typical};
 /// | profile | when it is sent | once it has ended |
 /// |---|---|---|
 /// | `Any` | input and typical output | what was used |
-/// | `OpenAi` | input or `max_tokens`, whichever is more | that, or what was used if it is more |
-/// | `Azure` | input and `max_tokens` | that, or what was used if it is more |
+/// | `OpenAi` | input or `max_tokens`, whichever is more | what was used or `max_tokens`, whichever is more |
+/// | `Azure` | input and `max_tokens` | the input that was used and `max_tokens`, or the output if that is more |
 /// | `Anthropic` | input and typical output, apart | what was used; what was read from a cache is free |
 /// | `Gemini` | input | the input that was used |
 /// | `Bedrock`, `Cerebras` | input and `max_tokens` | what was used |
 ///
 /// Input is what was estimated; typical output is what answers were long so far, 1024 tokens at the beginning, and never more
 /// than `max_tokens`. A request that says no `max_tokens` has the typical output in its place, except with `OpenAi`, which
-/// counts the input alone. Where a provider counts what it estimated and not what was used, nothing comes back: the books
-/// here are to be like those there.
+/// counts the input alone. OpenAI and Azure count what they estimate, and not what is used. The books here are to be like those
+/// there: of `max_tokens` nothing comes back, and the true length of the prompt, once it is told, is closer to their estimate than
+/// ours was.
 ///
-/// Azure counts requests in slices of a second or ten; its bursts are by default a twentieth as large as with the others.
+/// Azure counts requests in slices of a second or ten: what may pass at once is by default the requests of a twentieth of a second, and
+/// the tokens of one second. A 429 that asks for a second or less tells of a slice that was full, and slows down by three hundredths
+/// only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
@@ -48,7 +51,7 @@ impl Profile {
         let likely = told.max_output.map_or_else(|| typical.output(), |most| most.min(typical.output()));
         let most = told.max_output.unwrap_or_else(|| typical.output());
         let (output, total) = match self {
-            Self::OpenAi => (likely, input.max(told.max_output.unwrap_or(0))),
+            Self::OpenAi => (most, input.max(told.max_output.unwrap_or(0))),
             Self::Azure | Self::Bedrock | Self::Cerebras => (most, input.saturating_add(most)),
             Self::Gemini => (likely, input),
             Self::Any | Self::Anthropic => (likely, input.saturating_add(likely)),
@@ -59,8 +62,12 @@ impl Profile {
     /// What it has cost once its answer has ended whole; what the answer does not tell stays as it was reserved.
     pub(crate) fn settle(self, reserved: Cost, usage: &Usage) -> Cost {
         let used = self.used(reserved, usage);
+        let asked = reserved.output;
         match self {
-            Self::OpenAi | Self::Azure => used.max(reserved),
+            // Without `max_tokens`, input alone was reserved.
+            Self::OpenAi if asked > reserved.total => used,
+            Self::OpenAi => Cost { total: used.total.max(asked), ..used },
+            Self::Azure => Cost { total: used.input.saturating_add(used.output.max(asked)), ..used },
             _ => used,
         }
     }
@@ -82,7 +89,7 @@ impl Profile {
     pub(crate) const fn bursts(self) -> (u128, u128) {
         const SECOND: u128 = 1_000_000_000;
         match self {
-            Self::Azure => (SECOND / 20, SECOND / 20),
+            Self::Azure => (SECOND / 20, SECOND),
             _ => (SECOND, 3 * SECOND),
         }
     }

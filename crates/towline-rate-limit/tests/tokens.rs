@@ -177,7 +177,7 @@ async fn what_each_profile_reserves_and_settles() {
     let cases = [
         (P::Any, 1124, 200),
         (P::OpenAi, 5000, 5000),
-        (P::Azure, 5100, 5100),
+        (P::Azure, 5100, 5120),
         (P::Anthropic, 1124, 200),
         (P::Gemini, 100, 120),
         (P::Bedrock, 5100, 200),

@@ -23,6 +23,9 @@ pub mod composition {}
 #[doc = include_str!("../docs/presets.md")]
 pub mod presets {}
 
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
+
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 

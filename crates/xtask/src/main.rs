@@ -23,7 +23,8 @@ usage: cargo xtask ROUTINE
   test          all that CI asks: format, clippy, every crate alone, tests, documentation, the law
   lint          the quick part: format, clippy, the law, and cargo-deny where it is installed
   doc           the documentation, warnings denied
-  bench [ARGS]  the benchmarks of the `lab` crate; ARGS are handed on to it
+  bench [ARGS]  the benchmarks of the `lab` crate; ARGS are handed on to it;
+                `bench providers` plays limiters against simulated providers
   law           the dependency law and the source laws
   ci            test, where TOWLINE_CORPUS and TOWLINE_FIXTURES must be set (so does test when CI is set)
 ";

@@ -6,12 +6,14 @@ use tokio::time::Instant;
 use towline_wire::limits::Limits as Told;
 
 use super::{Books, Charge};
-use crate::{Dimension, Profile, cost::Cost, search::Search};
+use crate::{Dimension, Profile, cost::Cost, pace, search::Search};
 
 /// How long everybody stops if nobody says how long.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long everybody stops at most, whatever is said; then one more finds out.
 const LONGEST: Duration = Duration::from_secs(600);
+/// Until the next slice of those that Azure counts in.
+const SLICE: Duration = Duration::from_secs(1);
 /// By how much a number of tokens may be off that is rounded to the thousand.
 const ROUNDING: u64 = 500;
 
@@ -26,7 +28,12 @@ impl Books {
         let is_new = charge.nth >= self.stopped;
         // Who looks for the limit takes back what it has found instead; that does not recover by itself.
         let found = self.search.as_mut().filter(|_| is_new).map(Search::fell);
-        self.pace.stop(now, opens, is_new && found.is_none());
+        let kept = match self.terms.profile {
+            _ if !is_new || found.is_some() => pace::FULL,
+            Profile::Azure if hint.is_some_and(|hint| hint <= SLICE) => pace::KEPT_BETWEEN_SLICES,
+            _ => pace::KEPT,
+        };
+        self.pace.stop(now, opens, kept);
         self.found(now, found);
         self.stopped = self.charges;
         let limited = |dimension| self.terms.limits.get(dimension).is_some();
