@@ -87,6 +87,9 @@
 //! ([`wait_for_recovery`](FallbackLayer::wait_for_recovery)), with up to a tenth, 250 ms at most, of chance on top, and only if the
 //! deadline is later than that. Then the others have their turn again. A single target is not waited for; that is the limiter's affair.
 //!
+//! The service beneath is one for all targets, so where that is not ready it is waited for, within the hop and its share of the time. A service of
+//! a target's own that is not ready is passed over like a circuit that is open ([`Via`]).
+//!
 //! Where a call has a deadline and there is a target left, a hop may take half of the time left
 //! ([`deadline_share`](FallbackLayer::deadline_share)) until its answer begins. Then it is dropped, and has failed with `Timeout(Head)`; the last
 //! one may take all. An answer that has begun may go on until the deadline. A breaker beneath learns of it by `Call::cut_off`.
@@ -131,8 +134,10 @@
 //! It is always ready: the inner service is readied within the call. Dropping the future cancels the hop under way; there is never
 //! more than one, and nothing else is held.
 //!
-//! A success costs the copy of the request (one allocation for the head) where there is more than one target, however many there are,
-//! and what the rewriting makes: a URI, and a body if the target changes it. A conversation that sticks costs what its key does.
+//! A success allocates the same however many targets there are: the copy of the request's head where there is more than one target, a URI (one
+//! without a query), the target in the extensions of the request and of the response (one each, and two more where it is the first
+//! thing in them), the first line of the trail of a [`Call`](towline_core::Call), and a body if the target changes it. A conversation
+//! that sticks costs what its key does.
 //!
 //! # What it does not do
 //!

@@ -110,17 +110,17 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 fn uri_for(original: &Uri, target: &Target, secrets: &Secrets) -> Option<Uri> {
-    let path = join(target.base().path(), original.path());
-    let kept = original
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|param| !param.is_empty() && !secrets.is_secret(param))
-        .map(str::to_owned);
-    let own = target.credential().and_then(Credential::as_query).map(|(name, value)| format!("{name}={value}"));
-    let query = kept.chain(own).collect::<Vec<_>>().join("&");
-    let model = target.model().zip(dialect_of(&path, target));
-    let mut whole = if query.is_empty() { path } else { format!("{path}?{query}") };
+    let mut whole = join(target.base().path(), original.path());
+    let model = target.model().zip(dialect_of(&whole, target));
+    let kept = original.query().unwrap_or_default().split('&').filter(|param| !param.is_empty() && !secrets.is_secret(param));
+    let mut mark = "?";
+    for param in kept {
+        whole.extend([mark, param]);
+        mark = "&";
+    }
+    if let Some((name, value)) = target.credential().and_then(Credential::as_query) {
+        whole.extend([mark, name, "=", value]);
+    }
     if let Some((model, dialect)) = model {
         whole = patch::model_in_path(&whole, dialect, model).unwrap_or(whole);
     }
@@ -137,11 +137,11 @@ fn join(base: &str, path: &str) -> String {
     // The longest overlap comes first, since the indices ascend.
     for tail in starts.filter_map(|at| base.get(at + 1..)) {
         match path.strip_prefix(tail) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => return format!("{base}{rest}"),
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => return [base, rest].concat(),
             _ => {}
         }
     }
-    format!("{base}/{path}")
+    [base, "/", path].concat()
 }
 
 /// A query parameter's name as a server would read it: percent-decoded, in lower case.

@@ -124,6 +124,8 @@ fn a_success_allocates_the_same_however_many_targets_there_are() {
         plain
     };
     let (one, two, four, many) = (count(1), count(2), count(4), count(64));
+    // The URI; the target in two maps of extensions that did not exist, each of them a box, a table and a value.
+    assert_eq!(one, 1 + 3 + 3);
     assert_eq!((two, four, many), (one + 1, one + 1, one + 1), "one copy of the head");
 }
 
