@@ -4,13 +4,13 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use ::metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use parking_lot::RwLock;
-use towline_core::{Event, Observe, StopReason, StreamEnd, Target};
+use towline_core::{Event, Observe, Origin, StopReason, StreamEnd, Target};
 
 /// Counts what the layers decide, through the `metrics` facade; whoever installs a recorder decides where that goes.
 ///
 /// | metric | labels | |
 /// |---|---|---|
-/// | `towline_attempts_total` | `target`, `outcome` | attempts, by `success` or the kind of failure; what a layer of ours refused is one too |
+/// | `towline_attempts_total` | `target`, `outcome` | attempts, by `success` or the kind of failure; what a layer of ours refused was none |
 /// | `towline_retries_total` | `target`, `kind` | further attempts that were decided upon, by what had failed |
 /// | `towline_retries_stopped_total` | `target`, `reason` | failed attempts that were the last at their target: `not_retryable`, `attempts`, `not_replayable`, `wait_too_long`, `deadline`, `budget` |
 /// | `towline_fallbacks_total` | `from`, `to`, `kind` | moves to the next target |
@@ -117,7 +117,7 @@ impl Observe for MetricsObserver {
         let of_target = |name: &'static str, target| counter!(name, "target" => label(target)).increment(1);
         match *event {
             Event::AttemptSucceeded { target, .. } => self.succeeded(target),
-            Event::AttemptFailed { target, failure, .. } => {
+            Event::AttemptFailed { target, failure, .. } if failure.origin != Origin::Local => {
                 counter!("towline_attempts_total", "target" => label(target), "outcome" => failure.kind.name()).increment(1);
             }
             Event::RetryScheduled { target, failure, .. } => {
@@ -228,12 +228,14 @@ mod tests {
     #[test]
     fn attempts_retries_and_moves_are_counted_by_target_and_kind() {
         let (first, second, failure) = (target("first"), target("second"), Failure::new(FailureKind::Overloaded));
+        let refused = Failure::new(FailureKind::CircuitOpen);
         let told = scraped(
             &[],
             &[
                 Event::AttemptFailed { target: Some(&first), attempt: 1, failure: &failure },
                 Event::RetryScheduled { target: Some(&first), attempt: 2, wait: Duration::ZERO, failure: &failure },
                 Event::AttemptFailed { target: Some(&first), attempt: 2, failure: &failure },
+                Event::AttemptFailed { target: Some(&second), attempt: 1, failure: &refused },
                 Event::RetryStopped { target: Some(&first), attempts: 2, reason: StopReason::Attempts, failure: &failure },
                 Event::FallbackMoved { from: &first, to: &second, failure: &failure },
                 Event::AttemptSucceeded { target: Some(&second), attempt: 1 },

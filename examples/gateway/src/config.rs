@@ -1,58 +1,45 @@
 //! The file: what it may say, and what is wrong with it.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fmt, fs,
-    net::SocketAddr,
-    num::{NonZeroU32, NonZeroU64},
-    ops::Range,
-    path::Path,
-    time::Duration,
-};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, ops::Range, path::Path, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, Unexpected},
+    de::{Error as _, Unexpected},
 };
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
-use towline::Dialect;
+use toml::de::{DeTable, DeValue};
+use towline::{Dialect, InvalidConfig};
 
 /// All of it. There is no `[state]` yet: circuits, limits and budgets live in memory, and a section of that name will share them
 /// between gateways.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    #[serde(default)]
-    pub(crate) listen: Address,
-    #[serde(default)]
-    pub(crate) max_body: Size,
+    pub(crate) listen: Option<Address>,
+    pub(crate) max_body: Option<Size>,
     pub(crate) auth: Option<Auth>,
-    pub(crate) providers: BTreeMap<String, Spanned<Provider>>,
-    pub(crate) models: Vec<Spanned<Model>>,
+    pub(crate) providers: BTreeMap<String, Provider>,
+    pub(crate) models: Vec<Model>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Auth {
-    pub(crate) keys_env: Spanned<String>,
+    pub(crate) keys_env: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
     pub(crate) dialect: Speaks,
-    pub(crate) base_url: Spanned<String>,
-    pub(crate) api_key_env: Option<Spanned<String>>,
-    pub(crate) api_key: Option<Spanned<String>>,
-    pub(crate) api_keys: Option<Spanned<Vec<String>>>,
+    pub(crate) base_url: String,
+    pub(crate) api_key_env: Option<String>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) api_keys: Option<Vec<String>>,
     pub(crate) requests_per_minute: Option<NonZeroU32>,
     pub(crate) burst: Option<NonZeroU32>,
     pub(crate) tokens_per_minute: Option<NonZeroU64>,
-    pub(crate) circuit_breaker: Option<Spanned<Breaker>>,
+    pub(crate) circuit_breaker: Option<Breaker>,
 }
 
 #[derive(Deserialize)]
@@ -68,16 +55,16 @@ pub(crate) struct Breaker {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Model {
-    pub(crate) name: Spanned<String>,
-    pub(crate) preset: Option<Spanned<String>>,
-    pub(crate) max_elapsed: Option<Spanned<Time>>,
-    pub(crate) backoff: Option<Spanned<Backoff>>,
-    pub(crate) targets: Spanned<Vec<Spanned<Destination>>>,
+    pub(crate) name: String,
+    pub(crate) preset: Option<String>,
+    pub(crate) max_elapsed: Option<Time>,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) targets: Vec<Destination>,
     #[serde(default)]
-    pub(crate) context_window_targets: Vec<Spanned<Destination>>,
+    pub(crate) context_window_targets: Vec<Destination>,
     #[serde(default)]
-    pub(crate) content_policy_targets: Vec<Spanned<Destination>>,
-    pub(crate) degrade: Option<Spanned<Substitute>>,
+    pub(crate) content_policy_targets: Vec<Destination>,
+    pub(crate) degrade: Option<Substitute>,
 }
 
 #[derive(Deserialize)]
@@ -91,11 +78,11 @@ pub(crate) struct Backoff {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Destination {
-    pub(crate) provider: Spanned<String>,
-    pub(crate) model: Spanned<String>,
+    pub(crate) provider: String,
+    pub(crate) model: String,
     pub(crate) retries: Option<u32>,
-    pub(crate) first_token_timeout: Option<Spanned<Time>>,
-    pub(crate) timeout: Option<Spanned<Time>>,
+    pub(crate) first_token_timeout: Option<Time>,
+    pub(crate) timeout: Option<Time>,
     pub(crate) fallback_on: Option<Vec<Kind>>,
 }
 
@@ -106,45 +93,59 @@ pub(crate) struct Substitute {
     pub(crate) cache: Option<Time>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Speaks {
-    OpenAi,
-    Responses,
-    Anthropic,
-    Gemini,
-}
-
 impl Model {
-    /// All targets, of whatever role.
-    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Spanned<Destination>> {
-        self.targets.get_ref().iter().chain(&self.context_window_targets).chain(&self.content_policy_targets)
+    /// All targets, of whatever role, each with its field.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (String, &Destination)> {
+        let lists = [
+            ("targets", &self.targets),
+            ("context_window_targets", &self.context_window_targets),
+            ("content_policy_targets", &self.content_policy_targets),
+        ];
+        lists.into_iter().flat_map(|(list, all)| all.iter().enumerate().map(move |(nth, to)| (format!("{list}[{nth}]"), to)))
     }
 }
 
-impl From<Speaks> for Dialect {
-    fn from(speaks: Speaks) -> Self {
-        match speaks {
-            Speaks::OpenAi => Self::OpenAiChat,
-            Speaks::Responses => Self::OpenAiResponses,
-            Speaks::Anthropic => Self::Anthropic,
-            Speaks::Gemini => Self::Gemini,
+impl Destination {
+    /// What it is called in headers, trails and metrics.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}", self.provider, self.model)
+    }
+}
+
+/// A value that is written as text, with what would be right and how it is read.
+macro_rules! written {
+    ($name:ident($of:ty), $right:expr, $read:expr) => {
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name(pub(crate) $of);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (text, read): (_, fn(&str) -> Option<$of>) = (String::deserialize(deserializer)?, $read);
+                read(&text).map(Self).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &$right))
+            }
         }
-    }
+    };
 }
 
-#[derive(Clone, Copy)]
-pub(crate) struct Address(pub(crate) SocketAddr);
+written!(Address(SocketAddr), r#"an address and a port, such as "127.0.0.1:8080""#, |text| text.parse().ok());
+written!(Size(usize), r#"a size above zero, such as "512KiB" or "32MiB""#, |text| {
+    usize::try_from(number(text, &[("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)])?).ok()
+});
+written!(Time(Duration), r#"a time above zero, such as "500ms", "30s", "5m" or "1h""#, |text| {
+    number(text, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]).map(Duration::from_millis)
+});
+written!(Speaks(Dialect), "one of openai, responses, anthropic, gemini", |text| match text {
+    "openai" => Some(Dialect::OpenAiChat),
+    "responses" => Some(Dialect::OpenAiResponses),
+    "anthropic" => Some(Dialect::Anthropic),
+    "gemini" => Some(Dialect::Gemini),
+    _ => None,
+});
+written!(Kind(&'static str), format!("one of {}", KINDS.join(", ")).as_str(), |text| KINDS
+    .into_iter()
+    .find(|kind| *kind == text));
 
-#[derive(Clone, Copy)]
-pub(crate) struct Size(pub(crate) usize);
-
-#[derive(Clone, Copy)]
-pub(crate) struct Time(pub(crate) Duration);
-
-/// The name of a failure kind.
-pub(crate) struct Kind(pub(crate) &'static str);
-
+/// The failures that can be named.
 pub(crate) const KINDS: [&str; 14] = [
     "rate_limit",
     "quota_exhausted",
@@ -162,47 +163,6 @@ pub(crate) const KINDS: [&str; 14] = [
     "limited_locally",
 ];
 
-impl Default for Address {
-    fn default() -> Self {
-        Self(SocketAddr::from(([127, 0, 0, 1], 8080)))
-    }
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self(32 << 20)
-    }
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, r#"an address and a port, such as "127.0.0.1:8080""#, |text| text.parse().ok().map(Self))
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-        let size = |text: &str| usize::try_from(number(text, &UNITS)?).ok().map(Self);
-        read(deserializer, r#"a size above zero, such as "512KiB" or "32MiB""#, size)
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-        let time = |text: &str| number(text, &UNITS).map(|millis| Self(Duration::from_millis(millis)));
-        read(deserializer, r#"a time above zero, such as "500ms", "30s", "5m" or "1h""#, time)
-    }
-}
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        KINDS.into_iter().find(|kind| *kind == text).map(Self).ok_or_else(|| D::Error::unknown_variant(&text, &KINDS))
-    }
-}
-
 /// A whole number above zero, with one of these units behind it.
 fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
@@ -210,21 +170,21 @@ fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*each).filter(|n| *n > 0)
 }
 
-fn read<'de, D: Deserializer<'de>, T>(deserializer: D, right: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, D::Error> {
-    let text = Cow::<str>::deserialize(deserializer)?;
-    read(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &right))
-}
-
 /// A file's name and text.
 pub(crate) struct Source {
-    name: String,
-    text: String,
+    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
-/// What is wrong with a part of the text.
-pub(crate) struct Problem {
-    span: Option<Range<usize>>,
-    what: String,
+/// A field, such as `models[0].targets`, and what is wrong with it.
+pub(crate) struct Problem(pub(crate) String, pub(crate) String);
+
+impl Problem {
+    /// For what a layer says of its configuration.
+    pub(crate) fn at(field: impl Into<String>) -> impl FnOnce(InvalidConfig) -> Self {
+        let field = field.into();
+        |error| Self(field, error.to_string().trim_start_matches("invalid configuration: ").to_owned())
+    }
 }
 
 /// What is wrong with a file: its name, the line, the field, and what would be right. It quotes no key.
@@ -234,59 +194,58 @@ pub(crate) struct Invalid(String);
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, Invalid> {
         let name = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Ok(Self { name, text }),
-            Err(error) => Err(Invalid(format!("{name}: cannot be read: {error}"))),
-        }
-    }
-
-    pub(crate) fn new(name: &str, text: String) -> Self {
-        Self { name: name.to_owned(), text }
+        let text = fs::read_to_string(path).map_err(|error| Invalid(format!("{name}: cannot be read: {error}")))?;
+        Ok(Self { name, text })
     }
 
     pub(crate) fn config(&self) -> Result<Config, Invalid> {
-        // Rust's names of numbers mean nothing to who writes a file.
-        let plain = |message: &str| {
-            message.replace("u32", "whole number").replace("u64", "whole number").replace("expected whole", "expected a whole")
-        };
-        toml::from_str(&self.text).map_err(|error| self.invalid(&Problem { span: error.span(), what: plain(error.message()) }))
+        toml::from_str(&self.text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let field = self.places().into_iter().rev().find(|(_, place)| *place == span).map(|(field, _)| field);
+            // Rust's names of numbers mean nothing to who writes a file.
+            let what = error.message().replace("u32", "whole number").replace("u64", "whole number");
+            self.told(span.start, &field.unwrap_or_default(), &what)
+        })
     }
 
-    pub(crate) fn invalid(&self, problem: &Problem) -> Invalid {
-        let Some(span) = &problem.span else { return Invalid(format!("{}: {}", self.name, problem.what)) };
-        let line = self.text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
-        let table = DeTable::parse(&self.text).ok();
-        let field = table.and_then(|table| path(&DeValue::Table(table.into_inner()), span)).unwrap_or_default();
+    pub(crate) fn invalid(&self, Problem(field, what): &Problem) -> Invalid {
+        let at = self.places().into_iter().find(|(known, _)| known == field).map_or(0, |(_, place)| place.start);
+        self.told(at, field, what)
+    }
+
+    fn told(&self, at: usize, field: &str, what: &str) -> Invalid {
+        let line = self.text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
         // What stands in the place of a key may be one, also where it is of the wrong type.
-        let what = match field.rsplit('.').next().and_then(|last| last.split('[').next()) {
-            Some("api_key") => "expected one string",
-            Some("api_keys") => "expected a list of strings",
-            _ => &problem.what,
+        let what = if field.contains("api_key") && what.starts_with("invalid") {
+            "expected a string, or for api_keys a list of them"
+        } else {
+            what
         };
-        let colon = if field.is_empty() { "" } else { ": " };
-        Invalid(format!("{}:{line}: {field}{colon}{what}", self.name))
+        Invalid(format!("{}:{line}: {field}{}{what}", self.name, if field.is_empty() { "" } else { ": " }))
+    }
+
+    /// All fields, each with the place of its key and with that of its value.
+    fn places(&self) -> Vec<(String, Range<usize>)> {
+        let mut found = Vec::new();
+        if let Ok(table) = DeTable::parse(&self.text) {
+            places("", &DeValue::Table(table.into_inner()), &mut found);
+        }
+        found
     }
 }
 
-/// The path of the value, or of the key, that stands exactly there.
-fn path(value: &DeValue<'_>, span: &Range<usize>) -> Option<String> {
-    let below = |name: String, value: &Spanned<DeValue<'_>>| match path(value.get_ref(), span) {
-        _ if value.span() == *span => Some(name),
-        Some(rest) if rest.starts_with('[') => Some(name + &rest),
-        rest => rest.map(|rest| format!("{name}.{rest}")),
+fn places(within: &str, value: &DeValue<'_>, found: &mut Vec<(String, Range<usize>)>) {
+    let mut add = |field: String, key: Option<Range<usize>>, value: &toml::Spanned<DeValue<'_>>| {
+        found.extend(key.into_iter().chain([value.span()]).map(|place| (field.clone(), place)));
+        places(&field, value.get_ref(), found);
     };
+    let dot = if within.is_empty() { "" } else { "." };
     match value {
-        DeValue::Table(table) => table.iter().find_map(|(key, value)| {
-            if key.span() == *span { Some(key.get_ref().to_string()) } else { below(key.get_ref().to_string(), value) }
-        }),
-        DeValue::Array(items) => items.iter().enumerate().find_map(|(nth, item)| below(format!("[{nth}]"), item)),
-        _ => None,
-    }
-}
-
-impl Problem {
-    pub(crate) fn at<T>(place: &Spanned<T>, what: impl fmt::Display) -> Self {
-        Self { span: Some(place.span()), what: what.to_string() }
+        DeValue::Table(all) => {
+            all.iter().for_each(|(key, value)| add(format!("{within}{dot}{}", key.get_ref()), Some(key.span()), value))
+        }
+        DeValue::Array(all) => all.iter().enumerate().for_each(|(nth, value)| add(format!("{within}[{nth}]"), None, value)),
+        _ => {}
     }
 }
 

@@ -59,33 +59,8 @@ impl Demo {
 
     /// The file that a user would write for these two.
     pub(crate) fn file(&self) -> Source {
-        let (first, second) = (self.first.url("/v1"), self.second.url("/v1"));
-        let text = format!(
-            r#"
-[providers.first]
-dialect = "openai"
-base_url = "{first}"
-api_key = "sk-of-the-first"
-circuit_breaker = {{ failure_threshold = 5, window = "10s", open_for = "1500ms", success_threshold = 1 }}
-
-[providers.second]
-dialect = "openai"
-base_url = "{second}"
-api_key = "sk-of-the-second"
-
-[[models]]
-name = "chat"
-max_elapsed = "5s"
-backoff = {{ base = "20ms", max = "100ms" }}
-targets = [
-  {{ provider = "first", model = "strong", retries = 1, first_token_timeout = "500ms" }},
-  {{ provider = "second", model = "other", retries = 1 }},
-]
-context_window_targets = [{{ provider = "second", model = "large-window" }}]
-degrade = {{ text = "I cannot think at the moment. Please ask again in a minute." }}
-"#
-        );
-        Source::new("the demonstration's file", text)
+        let text = include_str!("../demo.toml").replace("FIRST", &self.first.url("")).replace("SECOND", &self.second.url(""));
+        Source { name: "demo.toml".to_owned(), text }
     }
 
     /// Asks the gateway at `base`, once in `every`, `calls` times or for ever.
@@ -113,7 +88,7 @@ degrade = {{ text = "I cannot think at the moment. Please ask again in a minute.
             };
             println!("\n{:>3}. {what}", nth + 1);
             println!("     {} by {by} within {took} ms: {}", head.status, heard(body));
-            let trail = gateway.trail(&id).unwrap_or_default();
+            let trail = gateway.trail(&id);
             for attempt in trail.iter().filter(|_| trail.len() > 1) {
                 println!("       - {attempt}");
             }

@@ -7,9 +7,11 @@ mod config;
 mod demo;
 mod serve;
 mod stacks;
+mod status;
 
 use std::{env, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use towline::BoxError;
 
@@ -52,7 +54,7 @@ async fn run() -> Result<(), BoxError> {
 
 async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
     let config = source.config()?;
-    let gateway = Gateway::new(&config).map_err(|problem| source.invalid(&problem))?;
+    let gateway = Gateway::new(&config, recorder()?).map_err(|problem| source.invalid(&problem))?;
     if args.check {
         return Ok(());
     }
@@ -68,7 +70,7 @@ async fn demonstrate(args: &Args) -> Result<(), BoxError> {
     let demo = Demo::start().await?;
     let source = demo.file();
     let config = source.config()?;
-    let gateway = Gateway::new(&config).map_err(|problem| source.invalid(&problem))?;
+    let gateway = Gateway::new(&config, recorder()?).map_err(|problem| source.invalid(&problem))?;
     let listener = match bind(args.listen.as_deref(), &config).await {
         // Somebody else's port is no reason not to show anything.
         Err(_) if args.listen.is_none() => bind(Some("127.0.0.1:0"), &config).await?,
@@ -85,8 +87,16 @@ async fn demonstrate(args: &Args) -> Result<(), BoxError> {
     }
 }
 
+/// Where all that is counted goes; before anything is counted.
+fn recorder() -> Result<PrometheusHandle, BoxError> {
+    Ok(PrometheusBuilder::new().install_recorder()?)
+}
+
 async fn bind(told: Option<&str>, config: &Config) -> Result<TcpListener, BoxError> {
-    let address = told.map_or_else(|| config.listen.0.to_string(), str::to_owned);
+    let address = told.map_or_else(
+        || config.listen.map_or_else(|| "127.0.0.1:8080".to_owned(), |address| address.0.to_string()),
+        str::to_owned,
+    );
     TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 

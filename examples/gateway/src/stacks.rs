@@ -15,164 +15,188 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use toml::Spanned;
 use tower::Layer;
 use towline::{
     AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
-    FallbackLayer, InvalidConfig, Limits, Phase, Preset, RateLimitLayer, RetryLayer, Role, Scope, StackService, Target,
+    FallbackLayer, InvalidConfig, Limits, MetricsObserver, Observer, Phase, Preset, RateLimitLayer, RetryLayer, Role, Scope,
+    StackService, Target,
     axum::{Edge, EdgeLayer},
 };
 
-use crate::config::{Breaker, Config, Destination, Model, Problem, Provider, Substitute};
+use crate::config::{Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time};
 
 pub(crate) type Client = legacy::Client<ConnectTimeout<HttpsConnector<HttpConnector>>, Full<Bytes>>;
 
 /// A model that callers can ask for.
 pub(crate) struct Served {
     pub(crate) dialect: Dialect,
+    pub(crate) targets: Vec<Target>,
     pub(crate) stack: Edge<StackService<Client>>,
 }
 
 /// What all stacks share.
-pub(crate) struct Shared<'a> {
-    config: &'a Config,
-    keys: BTreeMap<&'a str, Vec<Credential>>,
+pub(crate) struct Shared {
     client: Client,
+    observer: Observer,
     retry: RetryLayer,
     pub(crate) circuit_breaker: CircuitBreakerLayer,
     pub(crate) rate_limit: RateLimitLayer,
-    authorize: AuthorizeLayer,
+    pub(crate) authorize: AuthorizeLayer,
 }
 
-impl<'a> Shared<'a> {
-    pub(crate) fn new(config: &'a Config) -> Result<Self, Problem> {
-        let keys = config.providers.iter().map(|(name, provider)| Ok((&**name, keys(provider)?))).collect::<Result<_, _>>()?;
+impl Shared {
+    pub(crate) fn new(config: &Config, observer: &Arc<MetricsObserver>) -> Result<Self, Problem> {
+        let observer = Observer::from(Arc::clone(observer));
         Ok(Self {
-            keys,
             client: client(),
-            retry: RetryLayer::new(),
-            circuit_breaker: circuit_breaker(config)?,
-            rate_limit: rate_limit(config)?,
+            retry: RetryLayer::new().observer(observer.clone()),
+            circuit_breaker: circuit_breaker(config)?.observer(observer.clone()),
+            rate_limit: rate_limit(config)?.observer(observer.clone()),
             authorize: AuthorizeLayer::new(),
-            config,
+            observer,
         })
     }
 
     /// All models, by name.
-    pub(crate) fn models(&self) -> Result<BTreeMap<String, Served>, Problem> {
+    pub(crate) fn models(&self, config: &Config) -> Result<BTreeMap<String, Served>, Problem> {
         let mut models = BTreeMap::new();
-        for model in &self.config.models {
-            let name = &model.get_ref().name;
-            if models.insert(name.get_ref().clone(), self.model(model)?).is_some() {
-                return Err(Problem::at(name, "another model has this name; each needs its own"));
+        for (nth, model) in config.models.iter().enumerate() {
+            let served = self.model(config, model).map_err(|Problem(field, what)| match field.strip_prefix("providers.") {
+                Some(_) => Problem(field, what),
+                None => Problem(format!("models[{nth}].{field}"), what),
+            })?;
+            if models.insert(model.name.clone(), served).is_some() {
+                return Err(Problem(format!("models[{nth}].name"), "another model has this name; each needs its own".into()));
             }
         }
         Ok(models)
     }
 
-    fn model(&self, place: &Spanned<Model>) -> Result<Served, Problem> {
-        let model = place.get_ref();
-        let first = model.targets.get_ref().first().ok_or_else(|| Problem::at(&model.targets, "needs at least one target"))?;
-        let dialect = self.provider(first)?.dialect.into();
-        let all = |list: &[Spanned<Destination>]| list.iter().map(|to| self.target(to, dialect)).collect::<Result<Vec<_>, _>>();
-        let mut fallback = FallbackLayer::new(all(model.targets.get_ref())?).map_err(at(&model.targets))?;
-        fallback = fallback.context_window_targets(all(&model.context_window_targets)?).map_err(at(place))?;
-        fallback = fallback.content_policy_targets(all(&model.content_policy_targets)?).map_err(at(place))?;
-        for to in model.destinations() {
-            if let Some(kinds) = &to.get_ref().fallback_on {
+    fn model(&self, config: &Config, model: &Model) -> Result<Served, Problem> {
+        let none = || Problem("targets".into(), "needs at least one target".into());
+        let dialect = provider(config, "targets[0]", model.targets.first().ok_or_else(none)?)?.dialect.0;
+        let targets = |list: &str| {
+            let of_list = model.destinations().filter(|(field, _)| field.starts_with(list));
+            of_list.map(|(field, to)| target(config, &field, to, dialect)).collect::<Result<Vec<_>, _>>()
+        };
+        let (window, policy) = ("context_window_targets", "content_policy_targets");
+        let mut fallback =
+            FallbackLayer::new(targets("targets")?).map_err(Problem::at("targets"))?.answer_headers(true).on_refusal(reviewed);
+        fallback = fallback.context_window_targets(targets(window)?).map_err(Problem::at(window))?;
+        fallback = fallback.content_policy_targets(targets(policy)?).map_err(Problem::at(policy))?;
+        for (field, to) in model.destinations() {
+            if let Some(kinds) = &to.fallback_on {
                 let kinds = kinds.iter().map(|kind| kind.0).collect();
-                fallback = fallback.moves_on_from(&name(to), moves(kinds)).map_err(at(to))?;
+                fallback = fallback.moves_on_from(&to.name(), moves(kinds)).map_err(Problem::at(field))?;
             }
         }
-        let preset = model.preset.as_ref().map(preset).transpose()?;
-        let mut stack = towline::stack(self.client.clone()).fallback(fallback.answer_headers(true)).on_refusal(reviewed);
-        let (mut call, mut retry) = (CallLayer::new(), self.retry.clone());
-        if let (Some(preset), Some(place)) = (preset, &model.preset) {
-            (call, retry) = layers(&preset, retry).map_err(at(place))?;
+        let known = fallback.targets().to_vec();
+
+        let (mut stack, mut call, mut retry) =
+            (towline::stack(self.client.clone()).fallback(fallback), CallLayer::new(), self.retry.clone());
+        if let Some(name) = &model.preset {
+            let preset = preset(name)?;
+            (call, retry) = layers(&preset, retry).map_err(Problem::at("preset"))?;
             stack = stack.preset(preset);
         }
         if let Some(limit) = &model.max_elapsed {
-            call = call.deadline(limit.get_ref().0).map_err(at(limit))?;
+            call = call.deadline(limit.0).map_err(Problem::at("max_elapsed"))?;
         }
-        if let Some(backoff) = &model.backoff {
-            let (base, max) = (backoff.get_ref().base.0, backoff.get_ref().max.0);
-            retry = retry.backoff(base, max).and_then(|retry| retry.throttle_backoff(base, max)).map_err(at(backoff))?;
+        if let Some(waits) = &model.backoff {
+            let retries =
+                retry.backoff(waits.base.0, waits.max.0).and_then(|retry| retry.throttle_backoff(waits.base.0, waits.max.0));
+            retry = retries.map_err(Problem::at("backoff"))?;
         }
         if let Some(substitute) = &model.degrade {
             stack = stack.degrade(degrade(substitute)?);
         }
-        let stack = stack
-            // It was kept where the body was read.
-            .call(call.max_body(usize::MAX))
-            .retry(retry)
-            .circuit_breaker(self.circuit_breaker.clone())
-            .rate_limit(self.rate_limit.clone())
-            .authorize(self.authorize.clone())
-            .build()
-            .map_err(|error| {
-                model.preset.as_ref().map_or_else(|| at(place)(error.clone()), |preset| at(preset)(error.clone()))
-            })?;
-        Ok(Served { dialect, stack: EdgeLayer::new().retell(true).layer(stack) })
-    }
-
-    fn provider(&self, to: &Spanned<Destination>) -> Result<&'a Provider, Problem> {
-        let name = &to.get_ref().provider;
-        self.config.providers.get(name.get_ref()).map(Spanned::get_ref).ok_or_else(|| {
-            let known: Vec<_> = self.config.providers.keys().map(String::as_str).collect();
-            Problem::at(name, format!("there is no provider {:?}; there are: {}", name.get_ref(), known.join(", ")))
-        })
-    }
-
-    fn target(&self, place: &Spanned<Destination>, dialect: Dialect) -> Result<Target, Problem> {
-        let (to, provider) = (place.get_ref(), self.provider(place)?);
-        if Dialect::from(provider.dialect) != dialect {
-            let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
-            return Err(Problem::at(&to.provider, format!("{:?} {why}", to.provider.get_ref())));
-        }
-        let target = Target::new(name(place), provider.base_url.get_ref()).map_err(at(&provider.base_url))?;
-        let mut target = target.with_dialect(dialect).with_model(to.model.get_ref());
-        target = match self.keys.get(&**to.provider.get_ref()).map(Vec::as_slice) {
-            None | Some([]) => target,
-            Some([key]) => target.with_credential(key.clone()),
-            Some(keys) => target.with_keys(keys.iter().cloned()),
-        };
-        if let Some(retries) = to.retries {
-            target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
-        }
-        for (phase, limit) in [(Phase::FirstContent, &to.first_token_timeout), (Phase::Total, &to.timeout)] {
-            if let Some(limit) = limit {
-                target = target.with_timeout(phase, limit.get_ref().0).map_err(at(limit))?;
-            }
-        }
-        Ok(target)
+        // What all share comes last, since a preset and an observer would give this stack layers of its own. How large a body may be was
+        // seen where it was read.
+        let stack = stack.observer(self.observer.clone()).call(call.max_body(usize::MAX)).retry(retry);
+        let stack = stack.circuit_breaker(self.circuit_breaker.clone()).rate_limit(self.rate_limit.clone());
+        let stack = stack.authorize(self.authorize.clone()).build();
+        let stack = stack.map_err(Problem::at(if model.preset.is_some() { "preset" } else { "targets" }))?;
+        Ok(Served { dialect, targets: known, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
 }
 
-/// What a target is called, in headers, trails and metrics.
-fn name(to: &Spanned<Destination>) -> String {
-    format!("{}/{}", to.get_ref().provider.get_ref(), to.get_ref().model.get_ref())
+fn provider<'a>(config: &'a Config, field: &str, to: &Destination) -> Result<&'a Provider, Problem> {
+    config.providers.get(&to.provider).ok_or_else(|| {
+        let known: Vec<_> = config.providers.keys().map(String::as_str).collect();
+        Problem(format!("{field}.provider"), format!("there is no provider {:?}; there are: {}", to.provider, known.join(", ")))
+    })
 }
 
-/// A setting that a layer refuses, with the place where it stands.
-fn at<T>(place: &Spanned<T>) -> impl Fn(InvalidConfig) -> Problem {
-    move |error| Problem::at(place, error.to_string().trim_start_matches("invalid configuration: "))
+fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> Result<Target, Problem> {
+    let provider = provider(config, field, to)?;
+    if provider.dialect.0 != dialect {
+        let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
+        return Err(Problem(format!("{field}.provider"), format!("{:?} {why}", to.provider)));
+    }
+    let base = Target::new(to.name(), &provider.base_url).map_err(Problem::at(format!("providers.{}.base_url", to.provider)))?;
+    let mut target = base.with_dialect(dialect).with_model(&to.model);
+    target = match &*keys(&to.provider, provider)? {
+        [] => target,
+        [key] => target.with_credential(key.clone()),
+        keys => target.with_keys(keys.iter().cloned()),
+    };
+    if let Some(retries) = to.retries {
+        target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
+    }
+    for (phase, limit) in [(Phase::FirstContent, to.first_token_timeout), (Phase::Total, to.timeout)] {
+        if let Some(limit) = limit {
+            target = target.with_timeout(phase, limit.0).map_err(Problem::at(field))?;
+        }
+    }
+    Ok(target)
+}
+
+fn keys(name: &str, provider: &Provider) -> Result<Vec<Credential>, Problem> {
+    let field = |name_of: &str| format!("providers.{name}.{name_of}");
+    let (field, keys) = match (&provider.api_key_env, &provider.api_key, &provider.api_keys) {
+        (None, None, None) => return Ok(Vec::new()),
+        (Some(variable), None, None) => (field("api_key_env"), vec![env_var(variable, &field("api_key_env"))?]),
+        (None, Some(key), None) => (field("api_key"), vec![key.clone()]),
+        (None, None, Some(keys)) => (field("api_keys"), keys.clone()),
+        _ => return Err(Problem(format!("providers.{name}"), "takes only one of api_key_env, api_key and api_keys".into())),
+    };
+    if keys.is_empty() || keys.iter().collect::<HashSet<_>>().len() < keys.len() {
+        return Err(Problem(field, "needs at least one key, and each only once".into()));
+    }
+    let credential = |key: &String| match provider.dialect.0 {
+        Dialect::Anthropic => Credential::header("x-api-key", key),
+        Dialect::Gemini => Credential::header("x-goog-api-key", key),
+        _ => Credential::bearer(key),
+    };
+    keys.iter().map(credential).collect::<Result<_, _>>().map_err(Problem::at(field))
+}
+
+/// The value of a variable, which must be there.
+pub(crate) fn env_var(name: &str, field: &str) -> Result<String, Problem> {
+    let set = env::var(name).ok().filter(|value| !value.trim().is_empty());
+    set.ok_or_else(|| Problem(field.to_owned(), format!("the environment variable {name} must be set, and not empty")))
 }
 
 /// What the file can name moves on where it is named, and stays where it is not. For all else, and for a request that would fail
 /// anywhere, the layer's own table holds.
 fn moves(kinds: HashSet<&'static str>) -> impl Fn(&Failure) -> Option<bool> + Send + Sync + 'static {
     move |failure| {
-        let named = crate::config::KINDS.contains(&failure.kind.name()) && failure.scope != Scope::Request;
+        let named = KINDS.contains(&failure.kind.name()) && failure.scope != Scope::Request;
         named.then(|| kinds.contains(failure.kind.name()))
     }
 }
 
-/// A preset, without the roles that a file cannot fill.
-fn preset(name: &Spanned<String>) -> Result<Preset, Problem> {
-    let preset = Preset::by_name(name.get_ref()).ok_or_else(|| {
-        let known = Preset::all().map(|preset| preset.name).join(", ");
-        Problem::at(name, format!("there is no preset {:?}; there are: {known}", name.get_ref()))
-    })?;
+/// Refusals may be attempts at injection: somebody reads them.
+fn reviewed(target: &Target, failure: &Failure, call: Option<&Call>) {
+    let model = call.and_then(|call| call.facts().model.as_deref()).unwrap_or("-");
+    eprintln!("for review: {} refused a request to {model}: {failure}", target.name());
+}
+
+/// A preset, without the role that a file cannot fill.
+fn preset(name: &str) -> Result<Preset, Problem> {
+    let known = || Preset::all().map(|preset| preset.name).join(", ");
+    let unknown = || Problem("preset".into(), format!("there is no preset {name:?}; there are: {}", known()));
+    let preset = Preset::by_name(name).ok_or_else(unknown)?;
     Ok(preset.with(|preset| preset.answer_headers = true).without(Role::Queue))
 }
 
@@ -184,114 +208,70 @@ fn layers(preset: &Preset, retry: RetryLayer) -> Result<(CallLayer, RetryLayer),
     Ok((call, retry.throttle_backoff(preset.throttle_backoff.0, preset.throttle_backoff.1)?))
 }
 
-/// Refusals may be attempts at injection: somebody reads them.
-fn reviewed(target: &Target, failure: &Failure, call: Option<&Call>) {
-    let model = call.and_then(|call| call.facts().model.as_deref()).unwrap_or("-");
-    eprintln!("for review: {} refused a request to {model}: {failure}", target.name());
-}
-
-fn keys(provider: &Spanned<Provider>) -> Result<Vec<Credential>, Problem> {
-    let place = provider.get_ref();
-    let (keys, span): (Vec<String>, _) = match (&place.api_key_env, &place.api_key, &place.api_keys) {
-        (None, None, None) => return Ok(Vec::new()),
-        (Some(name), None, None) => (vec![env_var(name)?], name.span()),
-        (None, Some(key), None) => (vec![key.get_ref().clone()], key.span()),
-        (None, None, Some(keys)) => {
-            let all = keys.get_ref();
-            if all.is_empty() || all.iter().collect::<HashSet<_>>().len() < all.len() {
-                return Err(Problem::at(keys, "needs at least one key, and each only once"));
-            }
-            (all.clone(), keys.span())
-        }
-        _ => return Err(Problem::at(provider, "takes one of api_key_env, api_key and api_keys")),
-    };
-    let credential = |key: &String| match place.dialect.into() {
-        Dialect::Anthropic => Credential::header("x-api-key", key),
-        Dialect::Gemini => Credential::header("x-goog-api-key", key),
-        _ => Credential::bearer(key),
-    };
-    keys.iter().map(credential).collect::<Result<_, _>>().map_err(at(&Spanned::new(span, ())))
-}
-
-/// The value of a variable, which must be there.
-pub(crate) fn env_var(name: &Spanned<String>) -> Result<String, Problem> {
-    let set = env::var(name.get_ref()).ok().filter(|value| !value.trim().is_empty());
-    set.ok_or_else(|| Problem::at(name, format!("the environment variable {} must be set, and not empty", name.get_ref())))
+fn degrade(told: &Substitute) -> Result<DegradeLayer, Problem> {
+    if told.text.is_none() && told.cache.is_none() {
+        return Err(Problem("degrade".into(), r#"needs text = "..." or cache = "30m""#.into()));
+    }
+    let cached = told.cache.map(|time| Cache::new(NonZeroUsize::MIN.saturating_add(999), time.0));
+    let layer = cached.into_iter().fold(DegradeLayer::new(), DegradeLayer::cache);
+    Ok(told.text.iter().fold(layer, |layer, text| layer.answer(text)))
 }
 
 /// The circuit of each target, as its provider says, else the preset of the model that names it first.
 fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
     let (mut all, mut known) = (CircuitBreakerLayer::new(), HashSet::new());
-    for model in config.models.iter().map(Spanned::get_ref) {
-        let of_preset = model.preset.as_ref().map(|name| preset(name)?.circuit_breaker_layer().map_err(at(name))).transpose()?;
-        for to in model.destinations() {
-            let provider = config.providers.get(to.get_ref().provider.get_ref());
-            let own = provider.and_then(|provider| provider.get_ref().circuit_breaker.as_ref());
-            let own = own.map(|own| breaker(own.get_ref()).map_err(at(own))).transpose()?;
-            if let Some(settings) = own.or(of_preset.clone()).filter(|_| known.insert(name(to))) {
-                all = all.settings_for(name(to), settings);
+    for (nth, model) in config.models.iter().enumerate() {
+        let at_preset = |Problem(field, what)| Problem(format!("models[{nth}].{field}"), what);
+        let of_preset = |name: &String| preset(name)?.circuit_breaker_layer().map_err(Problem::at("preset"));
+        let of_preset = model.preset.as_ref().map(of_preset).transpose().map_err(at_preset)?;
+        for (_, to) in model.destinations() {
+            let own = config.providers.get(&to.provider).and_then(|provider| provider.circuit_breaker.as_ref());
+            let own = own.map(breaker).transpose().map_err(Problem::at(format!("providers.{}.circuit_breaker", to.provider)))?;
+            if let Some(settings) = own.or(of_preset.clone()).filter(|_| known.insert(to.name())) {
+                all = all.settings_for(to.name(), settings);
             }
         }
     }
     Ok(all)
 }
 
+/// Who says how many failures open it means that nothing else does.
 fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
     let mut layer = CircuitBreakerLayer::new();
-    // Who says how many failures open it means that nothing else does.
-    layer = match (told.failure_threshold, &told.window) {
+    layer = match (told.failure_threshold, told.window) {
         (None, None) => layer,
         (Some(n), None) => layer.consecutive_failures(n)?.without_failure_ratio()?,
         (n, Some(window)) => {
             layer.failures_in(n.unwrap_or(5), window.0)?.without_consecutive_failures()?.without_failure_ratio()?
         }
     };
-    if let Some(open_for) = &told.open_for {
-        layer = layer.open_for(open_for.0, open_for.0.max(Duration::from_secs(15)))?;
+    if let Some(Time(time)) = told.open_for {
+        layer = layer.open_for(time, time.max(Duration::from_secs(15)))?;
     }
-    layer = told.probes.map_or(Ok(layer.clone()), |n| layer.probes(n))?;
-    told.success_threshold.map_or(Ok(layer.clone()), |n| layer.success_threshold(n))
+    layer.probes(told.probes.unwrap_or(1))?.success_threshold(told.success_threshold.unwrap_or(2))
 }
 
 /// Limits are the provider's, whichever of its models is asked.
 fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
-    let inert =
-        |provider: &&Spanned<Provider>| provider.get_ref().burst.is_some() && provider.get_ref().requests_per_minute.is_none();
-    if let Some(provider) = config.providers.values().find(inert) {
-        return Err(Problem::at(provider, "burst says nothing without requests_per_minute; set both"));
-    }
-    let limited = |provider: &&Spanned<Provider>| {
-        provider.get_ref().requests_per_minute.is_some() || provider.get_ref().tokens_per_minute.is_some()
-    };
-    if config.providers.values().filter(limited).count() == 0 {
-        return Ok(RateLimitLayer::unlimited());
-    }
-    let all = config.models.iter().flat_map(|model| model.get_ref().destinations());
-    let of_target: HashMap<String, Arc<str>> =
-        all.map(|to| (name(to), to.get_ref().provider.get_ref().as_str().into())).collect();
-    let mut layer = RateLimitLayer::new(Limits::none());
+    let limited = |provider: &Provider| provider.requests_per_minute.is_some() || provider.tokens_per_minute.is_some();
+    let mut layer =
+        if config.providers.values().any(limited) { RateLimitLayer::new(Limits::none()) } else { RateLimitLayer::unlimited() };
     for (name, provider) in &config.providers {
-        let (mut limits, provider) = (Limits::none(), provider.get_ref());
-        limits = provider.requests_per_minute.map_or(limits, |n| limits.requests_per_minute(n));
-        limits = provider.tokens_per_minute.map_or(limits, |n| limits.tokens_per_minute(n));
-        layer = layer.limits_for(name.as_str(), limits);
+        let limits = provider.requests_per_minute.map_or(Limits::none(), |n| Limits::none().requests_per_minute(n));
+        layer = layer.limits_for(name.as_str(), provider.tokens_per_minute.map_or(limits, |n| limits.tokens_per_minute(n)));
         if let Some(burst) = provider.burst {
+            if provider.requests_per_minute.is_none() {
+                return Err(Problem(
+                    format!("providers.{name}.burst"),
+                    "says nothing without requests_per_minute; set both".into(),
+                ));
+            }
             layer = layer.burst_for(name.as_str(), burst);
         }
     }
-    Ok(layer.key(move |head| of_target.get(Target::of(&head.extensions)?.name()).cloned()))
-}
-
-fn degrade(place: &Spanned<Substitute>) -> Result<DegradeLayer, Problem> {
-    let told = place.get_ref();
-    let mut layer = DegradeLayer::new();
-    if told.text.is_none() && told.cache.is_none() {
-        return Err(Problem::at(place, r#"needs text = "..." or cache = "30m""#));
-    }
-    if let Some(time) = &told.cache {
-        layer = layer.cache(Cache::new(NonZeroUsize::MIN.saturating_add(999), time.0));
-    }
-    Ok(told.text.iter().fold(layer, |layer, text| layer.answer(text)))
+    let all = config.models.iter().flat_map(Model::destinations);
+    let providers: HashMap<String, Arc<str>> = all.map(|(_, to)| (to.name(), to.provider.as_str().into())).collect();
+    Ok(layer.key(move |head| providers.get(Target::of(&head.extensions)?.name()).cloned()))
 }
 
 /// One client for all: HTTP/1.1, and TLS by Mozilla's roots.
