@@ -59,6 +59,9 @@ impl Shared {
 
     /// All models, by name.
     pub(crate) fn models(&self, config: &Config) -> Result<BTreeMap<String, Served>, Problem> {
+        for (name, provider) in &config.providers {
+            at(name, provider, name)?;
+        }
         let mut models = BTreeMap::new();
         for (nth, model) in config.models.iter().enumerate() {
             let served = self.model(config, model).map_err(|Problem(field, what)| match field.strip_prefix("providers.") {
@@ -133,13 +136,7 @@ fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> R
         let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
         return Err(Problem(format!("{field}.provider"), format!("{:?} {why}", to.provider)));
     }
-    let base = Target::new(to.name(), &provider.base_url).map_err(Problem::at(format!("providers.{}.base_url", to.provider)))?;
-    let mut target = base.with_dialect(dialect).with_model(&to.model);
-    target = match &*keys(&to.provider, provider)? {
-        [] => target,
-        [key] => target.with_credential(key.clone()),
-        keys => target.with_keys(keys.iter().cloned()),
-    };
+    let mut target = at(&to.provider, provider, &to.name())?.with_model(&to.model);
     if let Some(retries) = to.retries {
         target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
     }
@@ -149,6 +146,17 @@ fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> R
         }
     }
     Ok(target)
+}
+
+/// A target of this name at a provider.
+fn at(provider: &str, told: &Provider, name: &str) -> Result<Target, Problem> {
+    let target = Target::new(name, &told.base_url).map_err(Problem::at(format!("providers.{provider}.base_url")))?;
+    let target = target.with_dialect(told.dialect.0);
+    Ok(match &*keys(provider, told)? {
+        [] => target,
+        [key] => target.with_credential(key.clone()),
+        keys => target.with_keys(keys.iter().cloned()),
+    })
 }
 
 fn keys(name: &str, provider: &Provider) -> Result<Vec<Credential>, Problem> {
