@@ -8,35 +8,46 @@ use std::{
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use towline_core::body::ObserveEnd;
 
 use crate::permit::Permit;
 
 pin_project! {
     /// A response's body that tells the circuit how it ended. Frames, errors, size hint and end pass as they are.
+    ///
+    /// It ends as [`ObserveEnd`](towline_core::body::ObserveEnd) says. It is not one, since it must be small enough to be inlined, and a permit that has
+    /// settled may lie where it is.
     pub struct GuardedBody<R>
     where
-        R: Body,
+        R: Body, // On the struct, against our custom, since the impl of `Drop` asks for it.
     {
         #[pin]
-        body: ObserveEnd<R, Permit>,
+        body: R,
+        permit: Option<Permit>,
+    }
+
+    impl<R: Body> PinnedDrop for GuardedBody<R> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(permit) = this.permit
+                && !permit.is_settled()
+                && this.body.size_hint().exact() == Some(0)
+            {
+                permit.complete();
+            }
+        }
     }
 }
 
 impl<R: Body> GuardedBody<R> {
-    /// A body whose end the permit awaits; without one, its circuit has been told already.
+    /// A body whose end the permit awaits, unless it has settled.
     #[inline]
-    pub(crate) fn new(body: R, permit: Option<Permit>) -> Self {
-        let body = match permit {
-            Some(permit) if !permit.is_settled() => ObserveEnd::new(body, permit),
-            _ => ObserveEnd::passthrough(body),
-        };
-        Self { body }
+    pub(crate) const fn new(body: R, permit: Option<Permit>) -> Self {
+        Self { body, permit }
     }
 
     /// The body of the service beneath.
     pub const fn get_ref(&self) -> &R {
-        self.body.get_ref()
+        &self.body
     }
 }
 
@@ -46,7 +57,23 @@ impl<R: Body> Body for GuardedBody<R> {
 
     #[inline]
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
-        self.project().body.poll_frame(cx)
+        let mut this = self.project();
+        let polled = this.body.as_mut().poll_frame(cx);
+        let Some(permit) = this.permit.as_mut().filter(|permit| !permit.is_settled()) else { return polled };
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => permit.complete(),
+            Poll::Ready(Some(Err(_))) => permit.broke(),
+            Poll::Ready(Some(Ok(frame))) => {
+                if permit.awaits_content() {
+                    permit.look_for_content(frame.data_ref());
+                }
+                if frame.is_trailers() || this.body.is_end_stream() {
+                    permit.complete();
+                }
+            }
+        }
+        polled
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -60,6 +87,6 @@ impl<R: Body> Body for GuardedBody<R> {
 
 impl<R: Body> fmt::Debug for GuardedBody<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedBody").field("settled", &self.body.is_settled()).finish_non_exhaustive()
+        f.debug_struct("GuardedBody").field("permit", &self.permit).finish_non_exhaustive()
     }
 }

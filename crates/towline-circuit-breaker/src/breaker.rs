@@ -59,31 +59,31 @@ impl Breaker {
     }
 
     /// The lane of a new service: each gets another, as long as there are some.
-    pub(crate) fn next_lane(&self) -> usize {
-        self.next.fetch_add(1, Ordering::Relaxed) % LANES
+    pub(crate) fn next_lane(&self) -> Arc<Lane> {
+        let at = self.next.fetch_add(1, Ordering::Relaxed) % LANES;
+        Arc::clone(self.shared.get(at).unwrap_or(&self.shared[0]))
     }
 
-    /// Lets a request in, or refuses it. With a `key`, which may be `None`, whose request it is has been said already.
-    #[inline]
-    pub(crate) fn admit(&self, lane: usize, extensions: &Extensions, key: Option<Option<Arc<str>>>) -> Result<Permit, Error> {
-        let (key, target) = match key {
-            Some(key) => (key, None),
-            None if extensions.is_empty() => (None, None),
-            None => Target::of(extensions).map_or((None, None), |target| (Some(Arc::clone(target.key())), Some(target))),
-        };
-        let call = if extensions.is_empty() { None } else { Call::of(extensions) };
-        let lane = self.shared.get(lane).unwrap_or(&self.shared[0]);
+    /// Lets a request in, or refuses it. Who has its own `key`, which may have found none, does not ask for the target.
+    pub(crate) fn admit(
+        &self,
+        shared: &Arc<Lane>,
+        extensions: &Extensions,
+        key: Option<Option<Arc<str>>>,
+    ) -> Result<Permit, Error> {
+        let (call, target) = (Call::of(extensions), if key.is_none() { Target::of(extensions) } else { None });
+        let key = key.unwrap_or_else(|| target.map(|target| Arc::clone(target.key())));
         if key.is_none()
             && call.is_none()
             && !self.settings.policy.times_requests()
-            && let Some(ticket) = lane.line().pass()
+            && let Some(ticket) = shared.line().pass()
         {
-            return Ok(Permit::new(Arc::clone(lane), Some(ticket)));
+            return Ok(Permit::new(Arc::clone(shared), ticket));
         }
         let now = Instant::now();
         let lane = match key {
-            None => Arc::clone(lane),
             Some(key) => self.keyed(&key, target, now),
+            None => Arc::clone(shared),
         };
         match lane.line().admit(now) {
             Ok(ticket) => Ok(Permit::timed(lane, ticket, now, call)),

@@ -42,7 +42,7 @@ pub(crate) struct Circuit {
 }
 
 /// What a request that was let in has to show when its outcome is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Ticket {
     generation: u32,
@@ -82,8 +82,9 @@ impl Circuit {
     /// Lets a request in if the circuit is closed: what there is to do for most, without a clock.
     #[inline]
     pub(crate) fn pass(&self) -> Option<Ticket> {
-        let word = self.load();
-        matches!(word.state, State::Closed | State::ForcedClosed).then(|| Ticket::of(word))
+        let bits = self.word.load(Ordering::Acquire);
+        let word = Word::unpack(bits);
+        (Word::is_closed(bits) || word.state == State::ForcedClosed).then(|| Ticket::of(word))
     }
 
     /// Lets a request in, or says how long to stay away.
@@ -100,8 +101,21 @@ impl Circuit {
         decided
     }
 
-    /// Takes notice of an outcome, with what the provider told about time. A ticket of another generation changes nothing.
+    /// Takes notice of a success while closed and without a failure before it: what there is to do for most. `false`, and nothing done,
+    /// for any other.
     #[inline]
+    pub(crate) fn succeed(&self, rules: &Rules, (ticket, lane): (Ticket, usize), now: impl FnOnce() -> Instant) -> bool {
+        let well = Word { generation: ticket.generation, ..Word::CLOSED };
+        if ticket.is_probe() || self.word.load(Ordering::Acquire) != well.pack() {
+            return false;
+        }
+        if let Some(ratio) = &rules.failures {
+            self.well.record(lane, ticket.generation, self.bucket(ratio.span, now()));
+        }
+        true
+    }
+
+    /// Takes notice of an outcome, with what the provider told about time. A ticket of another generation changes nothing.
     pub(crate) fn settle(
         &self,
         rules: &Rules,
@@ -199,7 +213,6 @@ impl Circuit {
     }
 
     /// A success while closed.
-    #[inline]
     fn succeeded(&self, rules: &Rules, generation: u32, lane: usize, now: impl FnOnce() -> Instant) {
         let word = self.load();
         if word.generation != generation || !word.counts() {

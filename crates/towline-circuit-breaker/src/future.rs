@@ -30,10 +30,15 @@ pin_project! {
     #[project = StageProj]
     enum Stage<S, B, F> {
         Calling { #[pin] future: F },
-        // On the heap, so that a future which does not wait, as nearly all do, is not made larger by a whole request.
-        Waiting { waiting: Option<Box<(S, Request<B>)>> },
-        Refused { error: Option<Error> },
+        Rare { rare: Option<Box<Rare<S, B>>> },
     }
+}
+
+/// What few calls come to. On the heap, so that the futures of the others are no larger for it, and soon dropped.
+#[allow(clippy::large_enum_variant, reason = "it is on the heap as it is")]
+enum Rare<S, B> {
+    Waiting(S, Request<B>),
+    Refused(Error),
 }
 
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
@@ -46,11 +51,18 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     #[cold]
     pub(crate) fn waiting(inner: S, request: Request<B>, mut permit: Permit) -> Self {
         permit.sent(false);
-        Self { stage: Stage::Waiting { waiting: Some(Box::new((inner, request))) }, permit: Some(permit) }
+        Self { stage: Stage::rare(Rare::Waiting(inner, request)), permit: Some(permit) }
     }
 
-    pub(crate) const fn refused(error: Error) -> Self {
-        Self { stage: Stage::Refused { error: Some(error) }, permit: None }
+    #[cold]
+    pub(crate) fn refused(error: Error) -> Self {
+        Self { stage: Stage::rare(Rare::Refused(error)), permit: None }
+    }
+}
+
+impl<S, B, F> Stage<S, B, F> {
+    fn rare(rare: Rare<S, B>) -> Self {
+        Self::Rare { rare: Some(Box::new(rare)) }
     }
 }
 
@@ -62,7 +74,8 @@ where
 {
     type Output = Result<Response<GuardedBody<R>>, Error>;
 
-    #[inline]
+    // Where this were inlined, the response would be moved by whoever awaits it once more than it is returned.
+    #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
@@ -75,26 +88,30 @@ where
                     }
                     return match polled {
                         Poll::Ready(Ok(response)) => {
-                            Poll::Ready(Ok(response.map(|body| GuardedBody::new(body, this.permit.take()))))
+                            let permit = this.permit.take();
+                            Poll::Ready(Ok(response.map(|body| GuardedBody::new(body, permit))))
                         }
                         Poll::Ready(Err(error)) => Poll::Ready(Err(failed(error, this.permit.take()))),
                         Poll::Pending => Poll::Pending,
                     };
                 }
-                StageProj::Waiting { waiting } => {
-                    // Who polls again after the end waits for ever.
-                    let Some((inner, _)) = waiting.as_deref_mut() else { return Poll::Pending };
-                    match (ready!(inner.poll_ready(cx)), waiting.take()) {
-                        (Err(error), _) => Stage::Refused { error: Some(failed(error, this.permit.take())) },
-                        (Ok(()), None) => Stage::Refused { error: None },
-                        (Ok(()), Some(ready)) => {
-                            let (mut inner, request) = *ready;
+                // Who polls again after the end waits for ever.
+                StageProj::Rare { rare } => {
+                    if let Some(Rare::Waiting(inner, _)) = rare.as_deref_mut()
+                        && let Err(error) = ready!(inner.poll_ready(cx))
+                    {
+                        *rare = None;
+                        return Poll::Ready(Err(failed(error, this.permit.take())));
+                    }
+                    match rare.take().map(|rare| *rare) {
+                        Some(Rare::Waiting(mut inner, request)) => {
                             this.permit.iter_mut().for_each(|permit| permit.sent(true));
                             Stage::Calling { future: inner.call(request) }
                         }
+                        Some(Rare::Refused(error)) => return Poll::Ready(Err(error)),
+                        None => return Poll::Pending,
                     }
                 }
-                StageProj::Refused { error } => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
             };
             this.stage.set(next);
         }

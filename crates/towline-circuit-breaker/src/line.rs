@@ -146,8 +146,17 @@ impl Lane {
         self.line().circuit.age(now)
     }
 
-    /// An outcome.
+    /// A success; of a probe it is an outcome like the others.
     #[inline]
+    pub(crate) fn succeed(&self, ticket: Ticket) {
+        let line = self.line();
+        if !line.circuit.succeed(&line.terms.policy.rules, (ticket, self.at()), Instant::now) {
+            self.settle(ticket, Verdict::Success, None);
+        }
+    }
+
+    /// An outcome.
+    #[cold]
     pub(crate) fn settle(&self, ticket: Ticket, verdict: Verdict, hint: Option<Duration>) {
         let line = self.line();
         let change = line.circuit.settle(&line.terms.policy.rules, (ticket, self.at()), verdict, hint, Instant::now);

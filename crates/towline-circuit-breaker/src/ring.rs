@@ -92,6 +92,20 @@ impl Ring {
     fn record(&self, epoch: u32, number: u64) {
         let lap = (number / BUCKETS) as u32 & LAPS;
         let Some(cell) = self.0.get((number % BUCKETS) as usize) else { return };
+        let bits = cell.load(Ordering::Relaxed);
+        // Nearly always: somebody has counted here in this lap, and nobody is counting just now.
+        let begun = Cell { epoch, lap, count: MOST }.pack();
+        if bits | u64::from(MOST) == begun
+            && bits != begun
+            && cell.compare_exchange(bits, bits + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        {
+            return;
+        }
+        Self::record_in(cell, epoch, lap);
+    }
+
+    #[cold]
+    fn record_in(cell: &AtomicU64, epoch: u32, lap: u32) {
         let mut bits = cell.load(Ordering::Relaxed);
         while let Some(next) = Cell::unpack(bits).one_more(epoch, lap) {
             match cell.compare_exchange_weak(bits, next.pack(), Ordering::AcqRel, Ordering::Relaxed) {

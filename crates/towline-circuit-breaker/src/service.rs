@@ -10,7 +10,7 @@ use http_body::Body;
 use tower_service::Service;
 use towline_core::{BoxError, Error};
 
-use crate::{GuardedBody, ResponseFuture, breaker::Breaker, permit::Permit, policy::KeyOf};
+use crate::{GuardedBody, ResponseFuture, breaker::Breaker, line::Lane, permit::Permit};
 
 /// A service behind circuits; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 ///
@@ -20,13 +20,17 @@ use crate::{GuardedBody, ResponseFuture, breaker::Breaker, permit::Permit, polic
 pub struct CircuitBreaker<S> {
     inner: S,
     breaker: Arc<Breaker>,
-    lane: usize,
+    /// Where it counts what has no key.
+    lane: Arc<Lane>,
+    /// Whether a request that brings nothing with it has no key, and no times that matter.
+    plain: bool,
 }
 
 impl<S> CircuitBreaker<S> {
     pub(crate) fn new(inner: S, breaker: Arc<Breaker>) -> Self {
         let lane = breaker.next_lane();
-        Self { inner, breaker, lane }
+        let plain = breaker.settings.key.is_none() && !breaker.settings.policy.times_requests();
+        Self { inner, breaker, lane, plain }
     }
 
     /// The service beneath.
@@ -68,39 +72,43 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Some(key) = &self.breaker.settings.key {
-            return self.call_keyed(key, request);
+        if self.plain
+            && request.extensions().is_empty()
+            && let Some(ticket) = self.lane.line().pass()
+        {
+            return self.start(request, Permit::new(Arc::clone(&self.lane), ticket));
         }
-        let permit = match self.breaker.admit(self.lane, request.extensions(), None) {
-            Ok(permit) => permit,
-            Err(error) => return ResponseFuture::refused(error),
-        };
-        // As in `start`, word for word: by way of it, the request, which is large, would be moved once more.
-        let mut inner = self.inner.clone();
-        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => ResponseFuture::calling(inner.call(request), permit),
-            Poll::Ready(Err(error)) => ResponseFuture::refused(permit.ended(error)),
-            Poll::Pending => ResponseFuture::waiting(inner, request, permit),
-        }
+        self.ask(request)
     }
 }
 
 impl<S: Clone> CircuitBreaker<S> {
-    /// A call whose circuit the user's own key names.
-    fn call_keyed<B>(&self, key: &KeyOf, request: Request<B>) -> ResponseFuture<S, B>
+    /// Asks the circuit, which may be anybody's and in any state.
+    fn ask<B>(&self, request: Request<B>) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
         S::Error: Into<BoxError>,
     {
-        let (head, body) = request.into_parts();
-        match self.breaker.admit(self.lane, &head.extensions, Some(key(&head))) {
-            Ok(permit) => self.start(Request::from_parts(head, body), permit),
+        let (request, admitted) = match &self.breaker.settings.key {
+            None => {
+                let admitted = self.breaker.admit(&self.lane, request.extensions(), None);
+                (request, admitted)
+            }
+            Some(key) => {
+                let (head, body) = request.into_parts();
+                let admitted = self.breaker.admit(&self.lane, &head.extensions, Some(key(&head)));
+                (Request::from_parts(head, body), admitted)
+            }
+        };
+        match admitted {
+            Ok(permit) => self.start(request, permit),
             Err(error) => ResponseFuture::refused(error),
         }
     }
 
     /// Calls the service beneath at once if it is ready. If not, whoever polls first asks it again, and is the one who is
     /// woken.
+    #[inline]
     fn start<B>(&self, request: Request<B>, permit: Permit) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,

@@ -23,6 +23,7 @@ pub(crate) struct Word {
 }
 
 const GENERATIONS: u32 = (1 << 29) - 1;
+const STATES: u64 = 7;
 
 impl Word {
     pub(crate) const CLOSED: Self = Self { state: State::Closed, generation: 0, run: 0 };
@@ -30,6 +31,12 @@ impl Word {
     /// The first word of the next generation.
     pub(crate) const fn next(self, state: State) -> Self {
         Self { state, generation: self.generation.wrapping_add(1) & GENERATIONS, run: 0 }
+    }
+
+    /// Whether a packed word is of a circuit that is closed, which is asked of each request.
+    #[inline]
+    pub(crate) const fn is_closed(bits: u64) -> bool {
+        bits & (STATES << 32) == 0
     }
 
     /// Whether outcomes of this generation's requests can open the circuit.
@@ -44,7 +51,7 @@ impl Word {
 
     #[inline]
     pub(crate) const fn unpack(bits: u64) -> Self {
-        let state = match bits >> 32 & 7 {
+        let state = match bits >> 32 & STATES {
             0 => State::Closed,
             1 => State::Open,
             2 => State::HalfOpen,
@@ -70,6 +77,7 @@ mod tests {
                 [State::Closed, State::Open, State::HalfOpen, State::Ramping, State::ForcedOpen, State::ForcedClosed];
             let word = Word { state: states[usize::from(state)], generation, run };
             prop_assert_eq!(Word::unpack(word.pack()), word);
+            prop_assert_eq!(Word::is_closed(word.pack()), word.state == State::Closed);
         }
     }
 

@@ -19,10 +19,18 @@ use crate::{failure::FailureKind, target::Dialect};
 ///
 /// `CallLayer` makes it. Layers that find none use their defaults.
 #[derive(Clone)]
-pub struct Call {
-    inner: Arc<Inner>,
-    /// Beside what is shared: whoever sits in the middle may grant less time than the caller did.
+pub struct Call(Arc<Granted>);
+
+/// A call and the time that somebody granted it: whoever sits in the middle may grant less than the caller did.
+struct Granted {
     deadline: Option<Instant>,
+    inner: Holds,
+}
+
+/// One allocation for a call, and one more for each that has less time.
+enum Holds {
+    Itself(Inner),
+    Other(Call),
 }
 
 struct Inner {
@@ -73,14 +81,17 @@ impl Call {
     #[must_use]
     pub fn new(facts: Facts, began: Instant, deadline: Option<Instant>) -> Self {
         let (trail, cut_off) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { facts, began, trail, has_alternative: AtomicBool::new(false), cut_off }), deadline }
+        let inner = Inner { facts, began, trail, has_alternative: AtomicBool::new(false), cut_off };
+        Self(Arc::new(Granted { deadline, inner: Holds::Itself(inner) }))
     }
 
     /// The same call, its trail included, for whom it must end by `deadline`, or by its own one if that is earlier.
     #[must_use]
-    pub fn until(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
-        self
+    pub fn until(self, deadline: Instant) -> Self {
+        if self.0.deadline.is_some_and(|own| own <= deadline) {
+            return self;
+        }
+        Self(Arc::new(Granted { deadline: Some(deadline), inner: Holds::Other(self) }))
     }
 
     /// The call that a request or response belongs to, if `CallLayer` stands above.
@@ -89,63 +100,70 @@ impl Call {
         extensions.get()
     }
 
+    fn inner(&self) -> &Inner {
+        match &self.0.inner {
+            Holds::Itself(inner) => inner,
+            Holds::Other(call) => call.inner(),
+        }
+    }
+
     /// What the request says about itself.
     #[must_use]
     pub fn facts(&self) -> &Facts {
-        &self.inner.facts
+        &self.inner().facts
     }
 
     /// When the call began.
     #[must_use]
     pub fn began(&self) -> Instant {
-        self.inner.began
+        self.inner().began
     }
 
     /// When it must end.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.0.deadline
     }
 
     /// The time that is left at `now`: `None` without a deadline, zero after it.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
-        Some(self.deadline?.saturating_duration_since(now))
+        Some(self.0.deadline?.saturating_duration_since(now))
     }
 
     /// Whether another target waits for this call, should the present one not answer: then patience with one that limits the rate
     /// is not what serves the caller. `false` unless a fallback has said otherwise.
     #[must_use]
     pub fn has_alternative(&self) -> bool {
-        self.inner.has_alternative.load(Ordering::Relaxed)
+        self.inner().has_alternative.load(Ordering::Relaxed)
     }
 
     /// Says whether another target waits, for the hop that begins now.
     pub fn set_alternative(&self, waits: bool) {
-        self.inner.has_alternative.store(waits, Ordering::Relaxed);
+        self.inner().has_alternative.store(waits, Ordering::Relaxed);
     }
 
     /// Adds a line to the trail.
     pub fn record(&self, attempt: Attempt) {
-        self.inner.trail.lock().push(attempt);
+        self.inner().trail.lock().push(attempt);
     }
 
     /// The attempts so far, first to last.
     #[must_use]
     pub fn trail(&self) -> Vec<Attempt> {
-        self.inner.trail.lock().clone()
+        self.inner().trail.lock().clone()
     }
 
     /// The last attempt so far.
     #[must_use]
     pub fn last_attempt(&self) -> Option<Attempt> {
-        self.inner.trail.lock().last().cloned()
+        self.inner().trail.lock().last().cloned()
     }
 
     /// How many attempts there have been so far.
     #[must_use]
     pub fn attempts(&self) -> usize {
-        self.inner.trail.lock().len()
+        self.inner().trail.lock().len()
     }
 
     /// Runs `drop_it`, which drops what is under way since a time limit of `limit` has passed at `now`.
@@ -154,9 +172,9 @@ impl Call {
     /// none. That is how a circuit breaker beneath a timeout hears of it.
     pub fn cut_off<T>(&self, limit: Duration, now: Instant, drop_it: impl FnOnce() -> T) -> T {
         // Not held meanwhile: those who are dropped look here.
-        *self.inner.cut_off.lock() = Some((limit, now));
+        *self.inner().cut_off.lock() = Some((limit, now));
         let result = drop_it();
-        *self.inner.cut_off.lock() = None;
+        *self.inner().cut_off.lock() = None;
         result
     }
 
@@ -164,13 +182,16 @@ impl Call {
     /// half of that time for itself. One that was only the last of several that shared the time is not to blame.
     #[must_use]
     pub fn is_cut_off(&self, began: Instant) -> bool {
-        self.inner.cut_off.lock().is_some_and(|(limit, at)| at.saturating_duration_since(began) >= limit / 2)
+        self.inner().cut_off.lock().is_some_and(|(limit, at)| at.saturating_duration_since(began) >= limit / 2)
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("facts", &self.inner.facts).field("trail", &*self.inner.trail.lock()).finish_non_exhaustive()
+        f.debug_struct("Call")
+            .field("facts", &self.inner().facts)
+            .field("trail", &*self.inner().trail.lock())
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,10 +233,16 @@ mod tests {
         let call = Call::new(Facts::default(), now, Some(now + Duration::from_secs(60)));
         let hurried = call.clone().until(now + Duration::from_secs(5));
         assert_eq!(hurried.remaining(now), Some(Duration::from_secs(5)));
+        assert_eq!(hurried.clone().until(now + Duration::from_secs(2)).remaining(now), Some(Duration::from_secs(2)));
         assert_eq!(call.clone().until(now + Duration::from_secs(90)).deadline(), call.deadline());
         hurried.record(Attempt::new(now, now));
         assert_eq!((call.attempts(), call.remaining(now)), (1, Some(Duration::from_secs(60))));
         assert_eq!((call.last_attempt(), call.trail()), (Some(Attempt::new(now, now)), vec![Attempt::new(now, now)]));
+    }
+
+    #[test]
+    fn it_is_one_pointer_wide() {
+        assert_eq!(size_of::<Option<Call>>(), size_of::<usize>());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The smallest call that is one.
 
 use std::{
-    future::{Ready, poll_fn, ready},
+    future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -20,22 +20,35 @@ pub(crate) type Asked = Empty<Bytes>;
 /// The body of every answer.
 const ANSWER: &[u8] = b"{}";
 
-/// Answers at once. Never inlined, since no transport is.
+/// Answers at once. Neither this nor its future is ever inlined, since no transport is.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers;
+
+/// An answer that is there when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Answer;
 
 impl Service<Request<Asked>> for Answers {
     type Response = Response<Full<Bytes>>;
     type Error = io::Error;
-    type Future = Ready<Result<Response<Full<Bytes>>, io::Error>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
         Poll::Ready(Ok(()))
     }
 
     #[inline(never)]
-    fn call(&mut self, _: Request<Asked>) -> Self::Future {
-        ready(Ok(Response::new(Full::new(Bytes::from_static(ANSWER)))))
+    fn call(&mut self, _: Request<Asked>) -> Answer {
+        Answer
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Full<Bytes>>, io::Error>;
+
+    #[inline(never)]
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(Response::new(Full::new(Bytes::from_static(ANSWER)))))
     }
 }
 
