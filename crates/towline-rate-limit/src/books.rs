@@ -32,15 +32,20 @@ pub(crate) struct Terms {
 #[derive(Debug)]
 pub(crate) struct Books {
     terms: Terms,
-    buckets: [Option<Bucket>; TIMED],
+    /// Those of the dimensions that are limited and counted in time, in their order.
+    buckets: Vec<(Dimension, Bucket)>,
+    /// Whether tokens are limited, and whether the end of an answer changes what is left.
+    counts_tokens: bool,
+    awaits_end: bool,
     /// How many charges there have been.
     charges: u64,
     /// How many whose end matters have not ended.
     under_way: u64,
     typical: Typical,
     line: Line,
-    /// The clock of the buckets.
+    /// The clock of the buckets, which shows the nanoseconds since it was started.
     pace: Pace,
+    began: Instant,
     /// All that was ever charged, in requests and in tokens.
     requests: u64,
     sum: Cost,
@@ -86,9 +91,6 @@ pub(crate) struct Wait {
     pub(crate) for_others: bool,
 }
 
-/// How many dimensions are counted in time.
-const TIMED: usize = DIMENSIONS.len() - 1;
-
 impl Terms {
     /// How a dimension fills, if it is limited and counted in time.
     pub(crate) fn rate(&self, dimension: Dimension) -> Option<Rate> {
@@ -110,13 +112,6 @@ impl Terms {
         let times = DIMENSIONS.iter().filter_map(|dimension| Some(self.rate(*dimension)?.fills_in()));
         times.max().unwrap_or_default()
     }
-
-    /// The dimension whose whole limit a request exceeds, so that it could never pass.
-    pub(crate) fn exceeded_by(&self, cost: Cost) -> Option<(Dimension, u64)> {
-        let exceeded =
-            |dimension: &Dimension| Some((*dimension, self.limits.get(*dimension).filter(|n| cost.of(*dimension) > *n)?));
-        DIMENSIONS.iter().find_map(exceeded)
-    }
 }
 
 impl Wait {
@@ -129,12 +124,15 @@ impl Books {
     pub(crate) fn new(terms: Terms, now: Instant) -> Self {
         let mut books = Self {
             terms,
-            buckets: [const { None }; TIMED],
+            buckets: Vec::new(),
+            counts_tokens: false,
+            awaits_end: false,
             charges: 0,
             under_way: 0,
             typical: Typical::new(),
             line: Line::default(),
             pace: Pace::new(),
+            began: now,
             requests: 0,
             sum: Cost::default(),
             heard: None,
@@ -156,15 +154,21 @@ impl Books {
     /// Makes the buckets fit the terms.
     fn refit(&mut self, now: Instant) {
         let terms = self.terms;
-        let now = self.pace.at(now);
-        let charges = self.charges;
-        for (dimension, bucket) in DIMENSIONS.iter().zip(&mut self.buckets) {
-            match (terms.rate(*dimension), bucket.as_mut()) {
-                (Some(rate), Some(bucket)) => bucket.change(now, rate),
-                (Some(rate), None) => *bucket = Some(Bucket::new(rate, now, charges)),
-                (None, _) => *bucket = None,
-            }
+        let now = self.clock(now);
+        let mut old = std::mem::take(&mut self.buckets);
+        for (dimension, rate) in DIMENSIONS.iter().filter_map(|dimension| Some((*dimension, terms.rate(*dimension)?))) {
+            let bucket = match old.iter().position(|(known, _)| *known == dimension) {
+                Some(at) => {
+                    let (_, mut bucket) = old.swap_remove(at);
+                    bucket.change(now, rate);
+                    bucket
+                }
+                None => Bucket::new(rate, now, self.charges),
+            };
+            self.buckets.push((dimension, bucket));
         }
+        self.counts_tokens = self.buckets.iter().any(|(dimension, _)| is_of_tokens(*dimension));
+        self.awaits_end = terms.limits.await_the_end();
     }
 
     pub(crate) const fn terms(&self) -> &Terms {
@@ -184,9 +188,33 @@ impl Books {
         self.terms.profile.reserve(told, self.typical)
     }
 
-    /// What is in the way of a request that is the next to go.
-    pub(crate) fn wait(&mut self, now: Instant, cost: Cost) -> Wait {
-        self.wait_behind(now, Line::default(), cost)
+    /// What a request is to be charged if it passes at once: no tokens where none are counted.
+    pub(crate) fn cost_now(&self, told: Estimated) -> Cost {
+        if self.counts_tokens { self.cost(told) } else { Cost::default() }
+    }
+
+    /// The dimension whose whole limit a request exceeds, so that it could never pass.
+    pub(crate) fn exceeded_by(&self, cost: Cost) -> Option<(Dimension, u64)> {
+        if !self.counts_tokens {
+            return None;
+        }
+        let exceeded = |(dimension, _): &(Dimension, Bucket)| {
+            let limit = self.terms.limits.get(*dimension)?;
+            (cost.of(*dimension) > limit).then_some((*dimension, limit))
+        };
+        self.buckets.iter().find_map(exceeded)
+    }
+
+    /// Charges a request that need not wait, since nobody does and it fits into every dimension.
+    #[inline]
+    pub(crate) fn pass(&mut self, now: Instant, cost: Cost) -> Option<Charge> {
+        let most = self.terms.limits.get(Dimension::Concurrency);
+        if self.line.waiting > 0 || !self.pace.is_open(now) || most.is_some_and(|most| self.under_way >= most) {
+            return None;
+        }
+        let shown = self.clock(now);
+        let fits = self.buckets.iter_mut().all(|(dimension, bucket)| bucket.has(shown, cost.of(*dimension)));
+        fits.then(|| self.take(shown, cost))
     }
 
     /// What is in the way of a request that goes behind all who wait. With several limits it may take longer.
@@ -194,9 +222,14 @@ impl Books {
         self.wait_behind(now, self.line, cost)
     }
 
+    /// What is in the way of a request that is the next to go.
+    pub(crate) fn wait(&mut self, now: Instant, cost: Cost) -> Wait {
+        self.wait_behind(now, Line::default(), cost)
+    }
+
     fn wait_behind(&mut self, now: Instant, line: Line, cost: Cost) -> Wait {
         let waiting = u64::try_from(line.waiting).unwrap_or(u64::MAX);
-        let shown = self.pace.at(now);
+        let shown = self.clock(now);
         let time = self.each().map(|(dimension, bucket)| {
             let ahead = if is_of_tokens(dimension) { line.cost.of(dimension) } else { waiting };
             bucket.wait(shown, ahead, cost.of(dimension))
@@ -209,28 +242,31 @@ impl Books {
 
     /// Charges a request in all dimensions. Ask first whether it has to wait.
     pub(crate) fn charge(&mut self, now: Instant, cost: Cost) -> Charge {
-        let now = self.pace.at(now);
-        self.each().for_each(|(dimension, bucket)| bucket.take(now, cost.of(dimension)));
+        self.take(self.clock(now), cost)
+    }
+
+    #[inline]
+    fn take(&mut self, shown: u64, cost: Cost) -> Charge {
+        self.buckets.iter_mut().for_each(|(dimension, bucket)| bucket.take(shown, cost.of(*dimension)));
         self.requests = self.requests.wrapping_add(1);
         self.sum = self.sum.plus(cost);
         let nth = self.charges;
         self.charges = self.charges.wrapping_add(1);
-        let awaits_end = self.terms.limits.await_the_end();
-        self.under_way = self.under_way.saturating_add(awaits_end.into());
-        let (searches, reopens) = (self.searches(), std::mem::take(&mut self.closed));
+        self.under_way = self.under_way.saturating_add(self.awaits_end.into());
+        let (awaits_end, searches, reopens) = (self.awaits_end, self.searches(), std::mem::take(&mut self.closed));
         Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end, searches, reopens }
     }
 
     /// It was never sent: all is as if it had never been charged.
     pub(crate) fn undo(&mut self, now: Instant, charge: &Charge) {
-        let now = self.pace.at(now);
+        let now = self.clock(now);
         self.each().for_each(|(dimension, bucket)| bucket.refund(now, charge.nth, charge.cost.of(dimension)));
     }
 
     /// It has cost `cost` instead of what it was charged. What it cost less comes back; what it cost more is owed from
     /// now on.
     pub(crate) fn settle(&mut self, now: Instant, charge: &Charge, cost: Cost) {
-        let now = self.pace.at(now);
+        let now = self.clock(now);
         let mut owes = false;
         self.each().filter(|(dimension, _)| is_of_tokens(*dimension)).for_each(|(dimension, bucket)| {
             let (charged, cost) = (charge.cost.of(dimension), cost.of(dimension));
@@ -276,19 +312,25 @@ impl Books {
         self.line.cost = if self.line.waiting == 0 { Cost::default() } else { self.line.cost.minus(cost) };
     }
 
+    /// What the clock of the buckets shows.
+    #[inline]
+    fn clock(&self, now: Instant) -> u64 {
+        let shown = self.pace.at(now).saturating_duration_since(self.began);
+        shown.as_secs().saturating_mul(1_000_000_000).saturating_add(shown.subsec_nanos().into())
+    }
+
     /// What is left in a dimension, if it is limited.
     pub(crate) fn left(&mut self, now: Instant, dimension: Dimension) -> Option<u64> {
         let limit = self.terms.limits.get(dimension)?;
-        let now = self.pace.at(now);
-        match self.buckets.get_mut(dimension as usize) {
-            Some(bucket) => bucket.as_mut().map(|bucket| bucket.available(now)),
+        let now = self.clock(now);
+        match self.buckets.iter_mut().find(|(known, _)| *known == dimension) {
+            Some((_, bucket)) => Some(bucket.available(now)),
             None => Some(limit.saturating_sub(self.under_way)),
         }
     }
 
     fn each(&mut self) -> impl Iterator<Item = (Dimension, &mut Bucket)> {
-        let pairs = DIMENSIONS.iter().zip(&mut self.buckets);
-        pairs.filter_map(|(dimension, bucket)| Some((*dimension, bucket.as_mut()?)))
+        self.buckets.iter_mut().map(|(dimension, bucket)| (*dimension, bucket))
     }
 }
 

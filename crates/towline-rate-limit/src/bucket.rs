@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use self::lows::Lows;
 
 mod lows;
@@ -11,10 +9,10 @@ mod lows;
 /// How a [`Bucket`] is filled, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// Units that come in each nanosecond; at least 1.
-    per_nano: u128,
+    /// Units that come in each nanosecond; at least 1. No number of nanoseconds overflows what they bring.
+    per_nano: u64,
     /// Units of one token.
-    token: u128,
+    token: u64,
     /// Units that the full bucket holds; at least those of one token.
     capacity: u128,
 }
@@ -28,7 +26,8 @@ pub(crate) struct Rate {
 pub(crate) struct Bucket {
     rate: Rate,
     missing: u128,
-    at: Instant,
+    /// When it was last filled, in nanoseconds of the clock of the books, as every `now` is.
+    at: u64,
     /// How many charges there have been before this bucket was made, and in all.
     first: u64,
     charges: u64,
@@ -36,18 +35,18 @@ pub(crate) struct Bucket {
 }
 
 /// Shares of a limit are whole thousandths.
-const THOUSAND: u32 = 1000;
-pub(crate) const MINUTE: u128 = 60_000_000_000;
-pub(crate) const DAY: u128 = 1440 * MINUTE;
+const THOUSAND: u64 = 1000;
+pub(crate) const MINUTE: u64 = 60_000_000_000;
+pub(crate) const DAY: u64 = 1440 * MINUTE;
 
 impl Rate {
     /// `thousandths` of `limit` in a window of so many nanoseconds, and a bucket of `burst` tokens, or of what comes in
     /// `pause` nanoseconds; of one at least.
-    pub(crate) fn new(window: u128, limit: u64, thousandths: u32, burst: Option<u64>, pause: u128) -> Self {
-        let token = window * u128::from(THOUSAND);
-        let per_nano = (u128::from(limit) * u128::from(thousandths)).max(1);
-        let capacity = burst.map_or(per_nano.saturating_mul(pause), |tokens| u128::from(tokens).saturating_mul(token));
-        Self { per_nano, token, capacity: capacity.max(token) }
+    pub(crate) fn new(window: u64, limit: u64, thousandths: u32, burst: Option<u64>, pause: u64) -> Self {
+        let token = window.saturating_mul(THOUSAND);
+        let per_nano = limit.saturating_mul(thousandths.into()).max(1);
+        let capacity = burst.map_or_else(|| product(per_nano, pause), |tokens| product(tokens, token));
+        Self { per_nano, token, capacity: capacity.max(token.into()) }
     }
 
     /// How long an empty bucket needs until it is full.
@@ -57,27 +56,27 @@ impl Rate {
 
     /// How long `units` take to come in, rounded up: never early.
     fn time_for(self, units: u128) -> Duration {
-        Duration::from_nanos(u64::try_from(units.div_ceil(self.per_nano)).unwrap_or(u64::MAX))
+        Duration::from_nanos(u64::try_from(units.div_ceil(self.per_nano.into())).unwrap_or(u64::MAX))
     }
 
     fn units(self, tokens: u64) -> u128 {
-        u128::from(tokens).saturating_mul(self.token)
+        product(tokens, self.token)
     }
 
     const fn whole_tokens(self, units: u128) -> u64 {
-        let tokens = units / self.token;
+        let tokens = units / self.token as u128;
         if tokens > u64::MAX as u128 { u64::MAX } else { tokens as u64 }
     }
 }
 
 impl Bucket {
     /// A full bucket, made after `charges` others had been told of.
-    pub(crate) fn new(rate: Rate, now: Instant, charges: u64) -> Self {
+    pub(crate) fn new(rate: Rate, now: u64, charges: u64) -> Self {
         Self { rate, missing: 0, at: now, first: charges, charges, lows: Lows::new() }
     }
 
     /// Fills at another rate from now on. What is lacking stays lacking, in tokens.
-    pub(crate) fn change(&mut self, now: Instant, rate: Rate) {
+    pub(crate) fn change(&mut self, now: u64, rate: Rate) {
         self.fill(now);
         self.rate = rate;
     }
@@ -85,13 +84,21 @@ impl Bucket {
     /// Takes `cost` tokens, whether or not they are there.
     ///
     /// What costs more than the bucket can hold waits until it is full, and leaves it in debt.
-    pub(crate) fn take(&mut self, now: Instant, cost: u64) {
+    #[inline]
+    pub(crate) fn take(&mut self, now: u64, cost: u64) {
         self.fill(now);
         self.raise(self.missing.saturating_add(self.rate.units(cost)));
     }
 
+    /// Whether `cost` tokens are there, or the bucket is full.
+    #[inline]
+    pub(crate) fn has(&mut self, now: u64, cost: u64) -> bool {
+        self.fill(now);
+        self.missing == 0 || self.missing.saturating_add(self.rate.units(cost)) <= self.rate.capacity
+    }
+
     /// How long it takes until `cost` tokens are there for one before whom `ahead` tokens will be taken.
-    pub(crate) fn wait(&mut self, now: Instant, ahead: u64, cost: u64) -> Duration {
+    pub(crate) fn wait(&mut self, now: u64, ahead: u64, cost: u64) -> Duration {
         self.fill(now);
         let needed = self.rate.units(cost).min(self.rate.capacity).saturating_add(self.rate.units(ahead));
         self.rate.time_for(self.missing.saturating_add(needed).saturating_sub(self.rate.capacity))
@@ -102,7 +109,7 @@ impl Bucket {
     /// That may be less than what was charged. A bucket that was full again in between would have been full without the
     /// charge as well, and what would have come in then would have run over; to give that back would let more pass than
     /// the limit allows.
-    pub(crate) fn refund(&mut self, now: Instant, nth: u64, tokens: u64) {
+    pub(crate) fn refund(&mut self, now: u64, nth: u64, tokens: u64) {
         if nth < self.first {
             return;
         }
@@ -112,13 +119,13 @@ impl Bucket {
     }
 
     /// The whole tokens that are there.
-    pub(crate) fn available(&mut self, now: Instant) -> u64 {
+    pub(crate) fn available(&mut self, now: u64) -> u64 {
         self.fill(now);
         self.rate.whole_tokens(self.rate.capacity.saturating_sub(self.missing))
     }
 
     /// Believes that no more than `left` tokens are there. What is owed stays owed.
-    pub(crate) fn lower(&mut self, now: Instant, left: u64) {
+    pub(crate) fn lower(&mut self, now: u64, left: u64) {
         self.fill(now);
         let missing = self.rate.capacity.saturating_sub(self.rate.units(left));
         self.raise(self.missing.max(missing));
@@ -131,6 +138,7 @@ impl Bucket {
     }
 
     /// A charge that leaves so much missing.
+    #[inline]
     fn raise(&mut self, missing: u128) {
         self.lows.note(self.charges, self.missing);
         self.missing = missing;
@@ -138,11 +146,18 @@ impl Bucket {
     }
 
     /// A `now` from before the last one, as a thread that was delayed may bring it, changes nothing.
-    fn fill(&mut self, now: Instant) {
-        let came_in = now.saturating_duration_since(self.at).as_nanos().saturating_mul(self.rate.per_nano);
-        self.missing = self.missing.saturating_sub(came_in);
-        self.at = self.at.max(now);
+    #[inline]
+    fn fill(&mut self, now: u64) {
+        if now > self.at {
+            self.missing = self.missing.saturating_sub(product(now - self.at, self.rate.per_nano));
+            self.at = now;
+        }
     }
+}
+
+/// What never overflows, and is one instruction.
+const fn product(a: u64, b: u64) -> u128 {
+    a as u128 * b as u128
 }
 
 #[cfg(test)]

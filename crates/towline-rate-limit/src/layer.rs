@@ -157,6 +157,10 @@ impl RateLimitLayer {
         RateLimitHandle::new(self.shared.clone())
     }
 
+    pub(crate) const fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
     fn from_settings(settings: Settings) -> Self {
         Self { shared: Some(Arc::new(Shared::new(settings))) }
     }

@@ -175,6 +175,7 @@
 //! replicas an `n`th. Targets share a limit only if they share a name. A target that nobody has asked for in ten
 //! minutes, or in the time in which its bucket fills where that is longer, is forgotten, being full again.
 
+mod bare;
 mod body;
 mod books;
 mod bucket;
@@ -194,6 +195,8 @@ mod shared;
 mod sync;
 mod too_large;
 
+#[doc(hidden)]
+pub use bare::Bare;
 pub use body::LimitedBody;
 pub use cost::{Estimate, Estimated};
 pub use future::ResponseFuture;

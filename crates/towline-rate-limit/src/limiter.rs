@@ -75,17 +75,17 @@ impl Limiter {
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Entry {
         let mut books = self.books.lock();
-        let cost = books.cost(told);
-        if let Some((dimension, limit)) = books.terms().exceeded_by(cost) {
+        let cost = books.cost_now(told);
+        if let Some((dimension, limit)) = books.exceeded_by(cost) {
             return Entry::TooLarge(RequestTooLarge { dimension, cost: cost.of(dimension), limit });
         }
-        let wait = books.wait_in_line(now, cost);
-        let waiting = books.line().waiting;
-        if waiting == 0 && wait.is_over() {
-            let charge = books.charge(now, cost);
+        if let Some(charge) = books.pass(now, cost) {
             drop(books);
             return Entry::Admitted(Reservation::new(self, charge));
         }
+        // Before its turn comes tokens may have been limited.
+        let cost = books.cost(told);
+        let (wait, waiting) = (books.wait_in_line(now, cost), books.line().waiting);
         let deadline = deadline();
         let nobody_waits = bounds.max_wait.is_zero() || waiting >= bounds.queue;
         if nobody_waits || wait.time > bounds.max_wait || passes(deadline, now, wait.time) {
@@ -95,6 +95,13 @@ impl Limiter {
         drop(books);
         let until = now.checked_add(bounds.max_wait);
         Entry::Waiting(Place { limiter: self, cost, deadline, until, left: false }, wait.time)
+    }
+
+    /// Charges a request that need not wait, with nobody to give it back.
+    pub(crate) fn reserve(&self, now: Instant, told: Estimated) -> Option<Charge> {
+        let mut books = self.books.lock();
+        let cost = books.cost_now(told);
+        if books.exceeded_by(cost).is_some() { None } else { books.pass(now, cost) }
     }
 
     /// The books, to change them: whoever waits looks again afterwards.

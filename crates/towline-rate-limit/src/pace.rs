@@ -39,8 +39,9 @@ impl Pace {
     }
 
     /// What this clock shows.
+    #[inline]
     pub(crate) fn at(&self, now: Instant) -> Instant {
-        now.checked_sub(self.lost(now)).unwrap_or(now)
+        if self.gate.is_none() { now } else { now.checked_sub(self.lost(now)).unwrap_or(now) }
     }
 
     /// How long it really takes until this clock shows `time` more, and the gate is open.
@@ -79,6 +80,12 @@ impl Pace {
                 self.gate = Some(Gate { closed: now, opens: opens.max(now), slow });
             }
         }
+    }
+
+    /// Whether the gate is open.
+    #[inline]
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        self.gate.is_none_or(|gate| gate.opens <= now)
     }
 
     /// How long the gate stays closed.

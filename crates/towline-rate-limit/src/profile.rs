@@ -86,8 +86,8 @@ impl Profile {
     /// What comes in during so many nanoseconds may pass at once: of requests, and of tokens.
     ///
     /// With 0.95 of the limit in use, three seconds more than a minute bring no more than the limit allows.
-    pub(crate) const fn bursts(self) -> (u128, u128) {
-        const SECOND: u128 = 1_000_000_000;
+    pub(crate) const fn bursts(self) -> (u64, u64) {
+        const SECOND: u64 = 1_000_000_000;
         match self {
             Self::Azure => (SECOND / 20, SECOND),
             _ => (SECOND, 3 * SECOND),

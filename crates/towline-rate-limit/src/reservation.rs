@@ -106,6 +106,9 @@ impl Reservation {
 
     /// What the answer's headers tell about limits.
     fn heard(&self, headers: &HeaderMap) {
+        if !limits::may_tell(headers) {
+            return;
+        }
         let told = limits::read(headers, wall_clock());
         if [told.requests, told.tokens, told.input_tokens, told.output_tokens].iter().any(|bucket| bucket.remaining.is_some()) {
             self.limiter.books().hear(Instant::now(), &self.charge, &told);
@@ -141,11 +144,11 @@ impl<E> OnEnd<E> for Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let (now, usage, charge) = (Instant::now(), self.usage(), &self.charge);
         // Nothing comes back that anybody could wait for.
         if !self.charge.awaits_end && self.fate != Fate::Unsent {
             return;
         }
+        let (now, usage, charge) = (Instant::now(), self.usage(), &self.charge);
         self.limiter.correct(|books| {
             books.ended(charge);
             match (self.fate, usage) {

@@ -109,7 +109,7 @@ impl Books {
     }
 
     fn lower(&mut self, now: Instant, lowered: Dimension, left: u64) {
-        let now = self.pace.at(now);
+        let now = self.clock(now);
         self.each().for_each(|(dimension, bucket)| match dimension == lowered {
             true => bucket.lower(now, left),
             false => bucket.take(now, 0),

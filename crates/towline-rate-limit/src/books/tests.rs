@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+const MINUTE: u128 = super::MINUTE as u128;
+const DAY: u128 = super::DAY as u128;
+
 /// The books as plainly as they can be kept: all that was ever charged, replayed from the start whenever anybody asks.
 struct Model {
     limits: Limits,
@@ -188,7 +191,7 @@ fn play(of: u8, steps: Vec<Step>) -> Result<usize, TestCaseError> {
                 }
             }
         }
-        let exact = books.buckets.iter().flatten().all(Bucket::is_exact);
+        let exact = books.buckets.iter().all(|(_, bucket)| bucket.is_exact());
         let (at, now) = (began + Duration::from_millis(ms), u128::from(ms) * 1_000_000);
         if !exact {
             return Ok(passed);

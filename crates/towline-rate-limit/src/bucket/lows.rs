@@ -28,14 +28,20 @@ impl Lows {
     }
 
     /// Notes that `missing` is lacking after the first `after` charges.
+    #[inline]
     pub(super) fn note(&mut self, after: u64, missing: u128) {
-        while self.0.last().is_some_and(|low| low.missing >= missing) {
-            self.0.pop();
+        let low = Low { after, missing };
+        // Behind those that it does not undercut.
+        let place = self.0.iter().rposition(|low| low.missing < missing).map_or(0, |before| before + 1);
+        if let Some(undercut) = self.0.get_mut(place) {
+            *undercut = low;
+            self.0.truncate(place + 1);
+            return;
         }
         if self.0.len() == MOST {
             self.thin();
         }
-        self.0.push(Low { after, missing });
+        self.0.push(low);
     }
 
     /// Takes charge number `nth` of `units`, counted from 0, out of the history, and tells how much that gives back

@@ -89,7 +89,7 @@ struct Name {
 /// Signs, exponents, lists and words tell nothing.
 #[must_use]
 pub fn read(headers: &HeaderMap, now: SystemTime) -> Limits {
-    if !headers.keys().any(|name| may_tell(name.as_str())) {
+    if !may_tell(headers) {
         return Limits::default();
     }
     let mut limits = Limits { retry_after: retry_after(headers, now), ..Limits::default() };
@@ -121,9 +121,16 @@ pub fn read(headers: &HeaderMap, now: SystemTime) -> Limits {
     limits
 }
 
-/// Whether a header may be one of those that are read here: one pass over the few that an answer has, before many are looked up by name.
-fn may_tell(name: &str) -> bool {
-    ["limit", "retry-after", "trial-endpoint-call"].iter().any(|word| name.contains(word))
+/// Whether any of an answer's headers may be one that [`read`] reads: one pass over the few that there are, before many are looked up by name.
+/// A `false` is sure.
+#[must_use]
+pub fn may_tell(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| {
+        let name = name.as_str();
+        // Each that is read begins with one of these, and few others do.
+        name.starts_with(['a', 'l', 'r', 'x'])
+            && ["limit", "retry-after", "trial-endpoint-call"].iter().any(|word| name.contains(word))
+    })
 }
 
 /// The wait that headers tell: what [`Hint::from_headers`] reads, else `retry-after` as a Go duration (`30s`), else

@@ -57,6 +57,16 @@ fn what_is_not_about_requests_or_tokens_tells_nothing() {
 }
 
 #[test]
+fn every_name_that_is_read_is_one_that_may_tell() {
+    let names = ["retry-after", "retry-after-ms", "x-ms-retry-after-ms", "llm_provider-retry-after", "x-ratelimit-timeremaining"];
+    for name in names {
+        assert!(limits(&[(name, "5")]).retry_after.is_some(), "{name}");
+    }
+    let plain = [("content-type", "application/json"), ("x-request-id", "req-limit"), ("server", "limited")];
+    assert!(!may_tell(&plain.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()));
+}
+
+#[test]
 fn the_shortest_window_counts() {
     let told = limits(&[
         ("x-ratelimit-limit-requests-day", "1000"),
