@@ -111,7 +111,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 fn uri_for(original: &Uri, target: &Target, secrets: &Secrets) -> Option<Uri> {
     let mut whole = join(target.base().path(), original.path());
-    let model = target.model().zip(dialect_of(&whole, target));
+    let model = target.model().and_then(|model| Some((model, dialect_of(&whole, target)?)));
     let kept = original.query().unwrap_or_default().split('&').filter(|param| !param.is_empty() && !secrets.is_secret(param));
     let mut mark = "?";
     for param in kept {

@@ -149,4 +149,49 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_conversation_and_a_cap_decide_who_is_asked_as_a_list_would(
+        scripts in scripts(), first in 0..7_usize, cap in prop::option::of(0..3_u32), max in 1..6_usize
+    ) {
+        // No time passes, in which a token would come of itself.
+        let at_once = |script: Script| Script { after: 0, ..script };
+        let scripts: Vec<_> = scripts.into_iter().filter(|script| !matches!(script.does, Does::Silence)).map(at_once).collect();
+        prop_assume!(first < scripts.len());
+        let names: Vec<_> = (0..scripts.len()).map(|nth| nth.to_string()).collect();
+        let hosts: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut layer = FallbackLayer::new(targets(&hosts)).unwrap().max_targets(max).unwrap().max_attempts(100).unwrap();
+        layer = layer.wait_for_recovery(Duration::ZERO).sticky(|_| Some("the only one".into()), Duration::from_secs(999));
+        if let Some(cap) = cap {
+            layer = layer.spill_over(0.001, cap + 1).unwrap();
+        }
+        let alone = |at: usize| Script { after: 0, does: if at == first { Does::Status(200) } else { Does::KeepBack(9) } };
+        let before: Vec<_> = (0..scripts.len()).map(alone).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let ran = runtime.block_on(async {
+            let call = || Call::new(Facts::default(), Instant::now(), None);
+            run(&layer, &before, &call(), None).await;
+            run(&layer, &scripts, &call(), None).await
+        });
+        let asked: Vec<_> = ran.asked.iter().map(|(at, _)| *at).collect();
+        prop_assert_eq!(asked, list(&scripts, first, cap.map(|cap| cap + 1), max));
+    }
+}
+
+/// Who is asked, in order: `first`, then the others, as long as they fail, are not too many, and are not capped.
+fn list(scripts: &[Script], first: usize, mut tokens: Option<u32>, max: usize) -> Vec<usize> {
+    let (mut asked, mut really) = (Vec::new(), 0);
+    for at in [first].into_iter().chain((0..scripts.len()).filter(|at| *at != first)) {
+        asked.push(at);
+        really += usize::from(matches!(scripts[at].does, Does::Status(_)));
+        let last = asked.len() == scripts.len();
+        match scripts[at].does {
+            Does::Status(200 | 400) => break,
+            _ if really >= max || last => break,
+            Does::Status(429) if tokens == Some(0) => break,
+            Does::Status(429) => tokens = tokens.map(|tokens| tokens - 1),
+            _ => {}
+        }
+    }
+    asked
 }

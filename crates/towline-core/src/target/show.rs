@@ -41,10 +41,21 @@ impl Target {
                 write!(f, ", {} {}", phase.name().replace('_', " "), time(limit))?;
             }
         }
+        // What they say may be nobody else's business.
+        for (_, what) in
+            [(self.parameters(), "parameters"), (self.system_prompt(), "a system prompt")].iter().filter(|own| own.0.is_some())
+        {
+            write!(f, ", {what} of its own")?;
+        }
         let Some(price) = self.price() else { return Ok(()) };
-        let dollars = |micros: u64| f64::from(u32::try_from(micros / 1000).unwrap_or(u32::MAX)) / 1000.0;
         write!(f, ", ${} and ${} a million tokens in and out", dollars(price.input()), dollars(price.output()))
     }
+}
+
+/// Millionths, written with no more digits than it takes.
+fn dollars(micros: u64) -> String {
+    let whole = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    whole.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 const fn name(dialect: Dialect) -> &'static str {
@@ -76,11 +87,13 @@ mod tests {
             .with_keys(secrets.into_iter().collect::<Result<Vec<_>, _>>()?)
             .with_attempts(NonZeroU32::MIN)
             .with_timeout(Phase::FirstContent, Duration::from_secs(90))?
-            .with_price(Price::per_million(1.25, 10.0)?);
+            .with_parameters(r#"{"user":"s3cret"}"#)
+            .with_system_prompt("s3cret")
+            .with_price(Price::per_million(0.0375, 10.0)?);
         assert_eq!(
             full.to_string(),
             "\"full\" at https://host/, model gpt-5, speaks OpenAI chat, weight 3, 2 keys, one attempt, first content 1 min 30 s, \
-             $1.25 and $10 a million tokens in and out"
+             parameters of its own, a system prompt of its own, $0.0375 and $10 a million tokens in and out"
         );
         Ok(())
     }
