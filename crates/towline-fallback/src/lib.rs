@@ -148,6 +148,7 @@
 //!
 //! It stands above the layers that keep state by target (retry, breaker, limiter). Beneath them they would keep one state for all.
 
+mod acts;
 mod answer;
 mod authorize;
 mod config;

@@ -1,5 +1,7 @@
 //! The layers in the documented order.
 
+use std::sync::Arc;
+
 use tower_layer::Layer;
 use towline_call::{CallLayer, CallService};
 use towline_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
@@ -11,6 +13,11 @@ use towline_retry::{Retry, RetryLayer};
 use towline_timeout::{Timeout, TimeoutLayer};
 
 use crate::Preset;
+
+mod explain;
+mod layers;
+
+use layers::Layers;
 
 /// The service that [`Stack::build`] makes: every layer, outermost first.
 pub type StackService<S> =
@@ -43,46 +50,20 @@ pub type StackService<S> =
 #[must_use = "a stack does nothing until it is built"]
 pub struct Stack<S> {
     transport: S,
-    call: CallLayer,
-    degrade: DegradeLayer,
-    call_timeout: TimeoutLayer,
-    fallback: FallbackLayer,
-    retry: RetryLayer,
-    circuit_breaker: CircuitBreakerLayer,
-    rate_limit: RateLimitLayer,
-    attempt_timeout: TimeoutLayer,
-    authorize: AuthorizeLayer,
-    classify: ClassifyLayer,
-    preset: Option<Preset>,
-    /// What was wrong with the preset.
-    wrong: Option<InvalidConfig>,
+    layers: Layers,
 }
 
 /// A stack over `transport`, with the defaults of each layer, no targets and no rate limit.
 pub fn stack<S>(transport: S) -> Stack<S> {
-    Stack {
-        transport,
-        call: CallLayer::new(),
-        degrade: DegradeLayer::new(),
-        call_timeout: TimeoutLayer::new(),
-        fallback: FallbackLayer::none(),
-        retry: RetryLayer::new(),
-        circuit_breaker: CircuitBreakerLayer::new(),
-        rate_limit: RateLimitLayer::unlimited(),
-        attempt_timeout: TimeoutLayer::attempt(),
-        authorize: AuthorizeLayer::new(),
-        classify: ClassifyLayer::new(),
-        preset: None,
-        wrong: None,
-    }
+    Stack { transport, layers: Layers::new() }
 }
 
 impl<S> Stack<S> {
     /// Sets all layers as `preset` says. What is said after it overrules it; targets, hooks and a queue may be named before or after. A preset with a number
     /// that makes no sense cannot be [built](Self::build).
     pub fn preset(mut self, preset: Preset) -> Self {
-        self.wrong = self.apply(&preset).err();
-        self.preset = Some(preset);
+        self.layers.wrong = self.layers.apply(&preset).err();
+        self.layers.preset = Some(preset);
         self
     }
 
@@ -92,7 +73,7 @@ impl<S> Stack<S> {
     ///
     /// `targets` if two of them have the same name.
     pub fn targets(mut self, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
-        self.fallback = self.fallback.add_targets(targets)?;
+        self.layers.fallback = self.layers.fallback.add_targets(targets)?;
         Ok(self)
     }
 
@@ -103,7 +84,7 @@ impl<S> Stack<S> {
     ///
     /// `context_window_targets` if two of them have the same name, or no [`targets`](Self::targets) were named before.
     pub fn context_window_targets(mut self, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
-        self.fallback = self.fallback.context_window_targets(targets)?;
+        self.layers.fallback = self.layers.fallback.context_window_targets(targets)?;
         Ok(self)
     }
 
@@ -113,148 +94,145 @@ impl<S> Stack<S> {
     ///
     /// `content_policy_targets` if two of them have the same name, or no [`targets`](Self::targets) were named before.
     pub fn content_policy_targets(mut self, targets: impl IntoIterator<Item = Target>) -> Result<Self, InvalidConfig> {
-        self.fallback = self.fallback.content_policy_targets(targets)?;
+        self.layers.fallback = self.layers.fallback.content_policy_targets(targets)?;
         Ok(self)
     }
 
     /// Who is told, for review, of refusals by a content policy, as [`FallbackLayer::on_refusal`] says.
     pub fn on_refusal(mut self, hook: impl Fn(&Target, &Failure, Option<&Call>) + Send + Sync + 'static) -> Self {
-        self.fallback = self.fallback.on_refusal(hook);
+        self.layers.fallback = self.layers.fallback.on_refusal(hook);
         self
     }
 
     /// Who is told that a credential was not accepted, as [`FallbackLayer::on_auth_failure`] says.
     pub fn on_auth_failure(mut self, hook: impl Fn(&Target, &Failure, Option<&Call>) + Send + Sync + 'static) -> Self {
-        self.fallback = self.fallback.on_auth_failure(hook);
+        self.layers.fallback = self.layers.fallback.on_auth_failure(hook);
         self
     }
 
     /// What each target's provider allows, used as far as the preset says (0.95 of it without one). In place of a
     /// [`rate_limit`](Self::rate_limit).
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(self, limits: Limits) -> Self {
         let layer = RateLimitLayer::new(limits);
-        match self.preset.as_ref().map(|preset| preset.limited(layer.clone())) {
-            Some(Ok(layer)) => self.rate_limit(layer),
-            None => self.rate_limit(layer),
-            Some(Err(wrong)) => {
-                self.wrong = Some(wrong);
-                self
-            }
-        }
+        // A share that makes no sense was found when the preset was applied.
+        let of_preset = self.layers.preset.as_ref().and_then(|preset| preset.limited(layer.clone()).ok());
+        self.rate_limit(of_preset.unwrap_or(layer))
     }
 
     /// Who takes requests over that nobody could answer, as [`DegradeLayer::queue`] says.
     pub fn queue(mut self, queue: impl Queue) -> Self {
-        self.degrade = self.degrade.queue(queue);
+        self.layers.degrade = self.layers.degrade.queue(queue);
         self
     }
 
     /// How a request becomes a call: the limit of its body, its deadline.
     pub fn call(mut self, layer: CallLayer) -> Self {
-        self.call = layer;
+        self.layers.call = layer;
         self
     }
 
     /// What to answer when nobody could, with all of it. Default: the failure, loudly.
     pub fn degrade(mut self, layer: DegradeLayer) -> Self {
-        self.degrade = layer;
+        self.layers.degrade = layer;
         self
     }
 
     /// The time limits of the whole call. Default: its deadline, and nothing else.
     pub fn call_timeout(mut self, layer: TimeoutLayer) -> Self {
-        self.call_timeout = layer;
+        self.layers.call_timeout = layer;
         self
     }
 
     /// The fallback, with more than its targets set.
     pub fn fallback(mut self, layer: FallbackLayer) -> Self {
-        self.fallback = layer;
+        self.layers.fallback = layer;
         self
     }
 
     /// The retries at one target.
     pub fn retry(mut self, layer: RetryLayer) -> Self {
-        self.retry = layer;
+        self.layers.retry = layer;
         self
     }
 
     /// The circuit breaker of each target.
     pub fn circuit_breaker(mut self, layer: CircuitBreakerLayer) -> Self {
-        self.circuit_breaker = layer;
+        self.layers.circuit_breaker = layer;
         self
     }
 
     /// The rate limit of each target. Default: none.
     pub fn rate_limit(mut self, layer: RateLimitLayer) -> Self {
-        self.rate_limit = layer;
+        self.layers.rate_limit = layer;
         self
     }
 
     /// The time limits of each attempt.
     pub fn attempt_timeout(mut self, layer: TimeoutLayer) -> Self {
-        self.attempt_timeout = layer;
+        self.layers.attempt_timeout = Some(layer);
         self
     }
 
     /// How long keys of a target that has several are left alone.
     pub fn authorize(mut self, layer: AuthorizeLayer) -> Self {
-        self.authorize = layer;
+        self.layers.authorize = layer;
         self
     }
 
     /// How outcomes are read.
     pub fn classify(mut self, layer: ClassifyLayer) -> Self {
-        self.classify = layer;
+        self.layers.classify = Some(layer);
         self
     }
 
     /// Tells `observer` what each layer decides. Layers that are set after this keep their own observer, so say it last.
-    pub fn observer(self, observer: impl Into<Observer>) -> Self {
+    pub fn observer(mut self, observer: impl Into<Observer>) -> Self {
         let observer = observer.into();
-        Self {
-            call_timeout: self.call_timeout.observer(observer.clone()),
-            fallback: self.fallback.observer(observer.clone()),
-            retry: self.retry.observer(observer.clone()),
-            circuit_breaker: self.circuit_breaker.observer(observer.clone()),
-            rate_limit: self.rate_limit.observer(observer.clone()),
-            attempt_timeout: self.attempt_timeout.observer(observer.clone()),
-            classify: self.classify.observer(observer),
-            ..self
-        }
+        self.layers.observe(&observer);
+        self.layers.observer = Some(observer);
+        self
+    }
+
+    /// Names targets of other stacks that have layers of this one, such as a breaker with
+    /// [settings for](CircuitBreakerLayer::settings_for) targets of all of them. Those are then no mistake here.
+    pub fn shared_with(mut self, targets: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
+        self.layers.elsewhere.extend(targets.into_iter().map(Into::into));
+        self
+    }
+
+    /// The stack, layer by layer, with each setting that is in effect, as a person reads it: targets, attempts, waits, limits, what moves on,
+    /// and what is answered when all fail. No secret is in it. A stack that [cannot be built](Self::build) says why in its last line.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        self.layers.to_string()
     }
 
     /// The service. Those that are built of one stack share what its layers know: circuits, limits, budgets, answers kept.
     ///
     /// # Errors
     ///
-    /// The field of a preset that makes no sense, or whatever fills a role that its [preset](crate::presets) needs and that nobody fills.
+    /// A policy that could never act, by its field, with what would be right:
+    ///
+    /// - a number of a preset that makes no sense, or a role that it needs and that nobody fills, or vectors of two models;
+    /// - a time limit of an attempt, of a target or of the call, a wait or an obeyed `Retry-After` that is no shorter than the call's deadline;
+    ///   waits where there is one attempt;
+    /// - a limit on first content that is longer than classify holds a stream;
+    /// - `max_attempts` of the fallback that the first target takes alone; what is for a second target where there is one only; a list of
+    ///   targets that no call could come to, or that have the name of another;
+    /// - settings for a target, or limits, that there is not; a rule of the breaker that asks for more requests than the rate limit lets
+    ///   pass; rests of keys where no target has several;
+    /// - a degradation that has nothing to give.
+    ///
+    /// What was left at its default is never wrong.
     pub fn build(&self) -> Result<StackService<S>, InvalidConfig>
     where
         S: Clone,
     {
-        if let Some(wrong) = &self.wrong {
-            return Err(wrong.clone());
-        }
-        if let Some(preset) = &self.preset {
-            preset.check(&self.fallback, &self.degrade)?;
-        }
-        let attempt = self.attempt_timeout.layer(self.authorize.layer(self.classify.layer(self.transport.clone())));
-        let guarded = self.circuit_breaker.layer(self.rate_limit.layer(attempt));
-        let targets = self.fallback.layer(self.retry.layer(guarded));
-        Ok(self.call.layer(self.degrade.layer(self.call_timeout.layer(targets))))
-    }
-
-    fn apply(&mut self, preset: &Preset) -> Result<(), InvalidConfig> {
-        self.call = preset.call_layer()?;
-        let degrade = if self.preset.is_some() { DegradeLayer::new() } else { self.degrade.clone() };
-        self.degrade = preset.degrading(degrade);
-        self.call_timeout = TimeoutLayer::new();
-        self.fallback = preset.falling_back(self.fallback.clone())?;
-        self.retry = preset.retry_layer()?;
-        self.circuit_breaker = preset.circuit_breaker_layer()?;
-        self.rate_limit = preset.limited(self.rate_limit.clone())?;
-        self.attempt_timeout = preset.attempt_timeout_layer()?;
-        Ok(())
+        self.layers.check()?;
+        let layers = &self.layers;
+        let attempt = layers.attempt_timeout().layer(layers.authorize.layer(layers.classify().layer(self.transport.clone())));
+        let guarded = layers.circuit_breaker.layer(layers.rate_limit.layer(attempt));
+        let targets = layers.fallback.layer(layers.retry.layer(guarded));
+        Ok(layers.call.layer(layers.degrade.layer(layers.call_timeout.layer(targets))))
     }
 }

@@ -117,10 +117,15 @@ impl Shared {
         // seen where it was read.
         let stack = stack.observer(self.observer.clone()).call(call.max_body(usize::MAX)).retry(retry);
         let stack = stack.circuit_breaker(self.circuit_breaker.clone()).rate_limit(self.rate_limit.clone());
-        let stack = stack.authorize(self.authorize.clone()).build();
+        let stack = stack.authorize(self.authorize.clone()).shared_with(config.models.iter().flat_map(names)).build();
         let stack = stack.map_err(Problem::at(if model.preset.is_some() { "preset" } else { "targets" }))?;
         Ok(Served { dialect, targets: known, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
+}
+
+/// What the targets of a model are called.
+fn names(model: &Model) -> impl Iterator<Item = String> {
+    model.destinations().map(|(_, to)| to.name())
 }
 
 fn provider<'a>(config: &'a Config, field: &str, to: &Destination) -> Result<&'a Provider, Problem> {

@@ -67,7 +67,7 @@ use super::{
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct AuthorizeLayer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod attempt;
+mod explain;
 mod future;
 mod layer;
 mod ring;

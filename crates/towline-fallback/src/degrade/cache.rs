@@ -84,6 +84,10 @@ impl Cache {
         self
     }
 
+    pub(super) const fn ttl(&self) -> Duration {
+        self.bounds.ttl
+    }
+
     pub(super) const fn max_answer(&self) -> usize {
         self.bounds.body
     }

@@ -69,20 +69,20 @@ use super::{answer, cache::Cache, canonical::Canonical, mark::Queue, service::De
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct DegradeLayer {
-    pub(crate) config: Arc<Config>,
+    pub(super) config: Arc<Config>,
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Config {
-    pub(crate) cache: Option<Cache>,
+pub(super) struct Config {
+    pub(super) cache: Option<Cache>,
     pub(super) canonical: Canonical,
-    pub(crate) queue: Option<Arc<dyn Queue>>,
-    pub(crate) answer: Option<Arc<Design>>,
-    pub(crate) degrades: Option<Arc<Opinion>>,
+    pub(super) queue: Option<Arc<dyn Queue>>,
+    pub(super) answer: Option<Arc<Design>>,
+    pub(super) degrades: Option<Arc<Opinion>>,
 }
 
-pub(crate) type Design = dyn Fn(&Facts, &Failure) -> Option<Response<Vec<Bytes>>> + Send + Sync;
-pub(crate) type Opinion = dyn Fn(&Failure) -> Option<bool> + Send + Sync;
+pub(super) type Design = dyn Fn(&Facts, &Failure) -> Option<Response<Vec<Bytes>>> + Send + Sync;
+pub(super) type Opinion = dyn Fn(&Failure) -> Option<bool> + Send + Sync;
 
 impl DegradeLayer {
     /// A layer that has nothing to give: each failure is handed on.

@@ -5,6 +5,7 @@ mod asked;
 mod body;
 mod cache;
 mod canonical;
+mod explain;
 mod future;
 mod layer;
 mod mark;

@@ -3,38 +3,45 @@
 use towline_core::{FailureKind, InvalidConfig, Target};
 use towline_fallback::{DegradeLayer, FallbackLayer};
 
-use super::{Preset, Role};
+use super::{Preset, Role, Wanted};
 
 impl Preset {
+    /// Each role with who plays it, if anybody does.
+    pub(crate) fn cast(&self, fallback: &FallbackLayer, degrade: &DegradeLayer) -> Vec<(Wanted, Option<String>)> {
+        let mut ordinary = fallback.targets_for(FailureKind::Unknown);
+        let names = |targets: &mut dyn Iterator<Item = &Target>| {
+            let names: Vec<_> = targets.map(|target| format!("{:?}", target.name())).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
+        let play = |wanted: &Wanted| {
+            let player = match wanted.role {
+                Role::LargerWindow => names(&mut fallback.targets_for(FailureKind::ContextLength)),
+                Role::SecondKey => {
+                    names(&mut fallback.targets_for(FailureKind::Unknown).filter(|target| target.keys().len() > 1))
+                }
+                Role::Queue => degrade.has_queue().then(|| "yours".to_owned()),
+                Role::Reviewer => fallback.is_reviewed().then(|| "yours".to_owned()),
+                _ => names(&mut ordinary.next().into_iter()),
+            };
+            (*wanted, player)
+        };
+        self.roles.iter().map(play).collect()
+    }
+
     /// Whether each role that is needed is filled, and no target breaks what the preset promises.
     pub(crate) fn check(&self, fallback: &FallbackLayer, degrade: &DegradeLayer) -> Result<(), InvalidConfig> {
-        let ordinary: Vec<_> = fallback.targets_for(FailureKind::Unknown).collect();
-        let mut nth = 0;
-        for wanted in &self.roles {
-            let filled = match wanted.role {
-                Role::LargerWindow => fallback.targets_for(FailureKind::ContextLength).next().is_some(),
-                Role::SecondKey => ordinary.iter().any(|target| target.keys().len() > 1),
-                Role::Queue => degrade.has_queue(),
-                Role::Reviewer => fallback.is_reviewed(),
-                _ => {
-                    nth += 1;
-                    ordinary.len() >= nth
-                }
-            };
-            if wanted.needed && !filled {
-                return Err(self.unfilled(wanted.role, ordinary.len()));
-            }
+        let unfilled = self.cast(fallback, degrade).into_iter().find(|(wanted, player)| wanted.needed && player.is_none());
+        if let Some((wanted, _)) = unfilled {
+            let ordinary = fallback.targets_for(FailureKind::Unknown).count();
+            return Err(self.unfilled(wanted.role, ordinary));
         }
         if self.one_model { self.has_one_model(fallback.targets()) } else { Ok(()) }
     }
 
     fn unfilled(&self, role: Role, ordinary: usize) -> InvalidConfig {
-        let (name, field) = (&self.name, role.field());
-        let there = if field == "targets" { format!("names {ordinary}, and") } else { "is not said, but".to_owned() };
-        let why = format!(
-            "{there} preset `{name}` needs a role filled: {role} ({}); name one, or do without it: `Preset::without`",
-            role.purpose()
-        );
+        let (name, field, purpose) = (&self.name, role.field(), role.purpose());
+        let there = if field == "targets" { format!("names {ordinary}, and") } else { "is not said, and".to_owned() };
+        let why = format!("{there} preset `{name}` needs one more role filled, {role}: {purpose}; fill it, or do `without` it");
         InvalidConfig::new(field, why)
     }
 
@@ -43,11 +50,9 @@ impl Preset {
             return Ok(());
         };
         let told = two.iter().map(|target| format!("{:?} has {}", target.name(), target.model().unwrap_or("the caller's")));
-        let told = told.collect::<Vec<_>>().join(", ");
-        let why = format!(
-            "must all have the same model with preset `{}`: {told}; set `one_model` to false if their answers mix",
-            self.name
-        );
+        let (name, told) = (&self.name, told.collect::<Vec<_>>().join(", "));
+        let why =
+            format!("must all have the same model with preset `{name}`: {told}; set `one_model` to false if their answers mix");
         Err(InvalidConfig::new("targets", why))
     }
 }
