@@ -80,13 +80,15 @@ async fn run(plan: Plan, seed: u64) {
         Probe::with_limit(service_fn(move |request| transport(Arc::clone(&of_plan), Arc::clone(&log), request)), 3);
     let names = (0..plan.targets.len()).map(|nth| Target::new(nth.to_string(), format!("http://t{nth}")).unwrap());
     let limiter = RateLimitLayer::requests_per_minute(NonZeroU32::new(plan.per_minute).unwrap());
+    // A limit that never passes is refused.
+    let head = plan.head.min(plan.deadline - 1);
     let service = stack(transport)
         .call(CallLayer::new().deadline(Duration::from_millis(plan.deadline)).unwrap())
         .fallback(FallbackLayer::new(names).unwrap().seed(seed))
         .retry(RetryLayer::new().attempts(plan.attempts).unwrap().seed(seed))
         .circuit_breaker(CircuitBreakerLayer::new().consecutive_failures(plan.opens_after).unwrap())
         .rate_limit(limiter.clone())
-        .attempt_timeout(TimeoutLayer::attempt().head(Duration::from_millis(plan.head)).unwrap())
+        .attempt_timeout(TimeoutLayer::attempt().head(Duration::from_millis(head)).unwrap())
         .build()
         .unwrap();
 

@@ -4,7 +4,11 @@ use std::{fmt, time::Duration};
 
 use towline_core::{InvalidConfig, say::time};
 
-use crate::{RetryLayer, backoff::Backoff, policy::Policy};
+use crate::{
+    RetryLayer,
+    backoff::Backoff,
+    policy::{PATIENCE, Policy},
+};
 
 impl RetryLayer {
     /// The most attempts at one target that has no number of its own, the first included.
@@ -68,6 +72,8 @@ impl fmt::Display for RetryLayer {
         write!(f, "\nwaits {}", policy.transient)?;
         write!(f, "\nwaits {} where the rate is limited", policy.throttled)?;
         write!(f, "\nobeys Retry-After up to {}", time(policy.max_server_delay))?;
+        let patience = time(PATIENCE);
+        write!(f, "\nwhere another target waits, one that limits the rate is asked twice and waited for {patience} at most")?;
         match &shared.budgets {
             Some(budgets) => write!(f, "\na budget for each target: {}", budgets.template())?,
             None => f.write_str("\nno budget")?,
@@ -97,6 +103,7 @@ mod tests {
             RetryLayer::new().to_string(),
             "at most 3 attempts at one target\nwaits between 0 and 500 ms, doubling to 8 s\n\
              waits between 0 and 1 s, doubling to 20 s where the rate is limited\nobeys Retry-After up to 1 min\n\
+             where another target waits, one that limits the rate is asked twice and waited for 2 s at most\n\
              a budget for each target: 10 retries at first, 20 at most, 0.1 more for each success"
         );
         let once = RetryLayer::new().attempts(1).unwrap();

@@ -49,7 +49,7 @@ pub(crate) enum Decision {
 }
 
 /// How long a provider that limits the rate is waited for while another target waits: longer, and the other one is quicker.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gateway that lost its upstream has often found another one when it is asked again.
 const BAD_GATEWAY_BASE: Duration = Duration::from_millis(100);

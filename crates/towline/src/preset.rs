@@ -57,7 +57,8 @@ pub struct Preset {
     pub first_content: Duration,
     /// How long a body may be silent.
     pub idle: Duration,
-    /// How long a stream may bring no content, whatever else it brings.
+    /// How long a stream may bring no content, whatever else it brings; and half of how long it may bring a trickle, of less than 2 bytes a
+    /// second.
     pub content_idle: Duration,
     /// When circuits open, and when they close.
     pub breaker: BreakerRule,

@@ -46,7 +46,10 @@ impl fmt::Display for DegradeLayer {
         let said = [
             config.cache.as_ref().map(ToString::to_string),
             config.queue.as_ref().map(|_| "what your queue says that takes it over".to_owned()),
-            config.answer.as_ref().map(|_| "an answer that was designed beforehand".to_owned()),
+            config.answer.as_ref().map(|_| match &config.text {
+                Some(text) => format!("the answer {text:?}"),
+                None => "an answer that a closure of yours designs".to_owned(),
+            }),
             config.degrades.as_ref().map(|_| "for the failures that a closure of yours names".to_owned()),
         ];
         let mut said: Vec<_> = said.into_iter().flatten().collect();
@@ -86,7 +89,11 @@ mod tests {
         assert_eq!(
             layer.degrades(|_| None).to_string(),
             "an answer to the same request that is no older than 30 min; one of the last 1 min without asking anybody\n\
-             an answer that was designed beforehand\nfor the failures that a closure of yours names"
+             the answer \"nobody is there\"\nfor the failures that a closure of yours names"
+        );
+        assert_eq!(
+            DegradeLayer::new().answer("a").answer_with(|_, _| None).to_string(),
+            "an answer that a closure of yours designs"
         );
     }
 

@@ -78,6 +78,8 @@ pub(super) struct Config {
     pub(super) canonical: Canonical,
     pub(super) queue: Option<Arc<dyn Queue>>,
     pub(super) answer: Option<Arc<Design>>,
+    /// The text of the answer, if it is one.
+    pub(super) text: Option<Arc<str>>,
     pub(super) degrades: Option<Arc<Opinion>>,
 }
 
@@ -103,14 +105,20 @@ impl DegradeLayer {
     /// Gives this text, as a whole answer of the model in the caller's dialect, streamed if the caller asked for a stream (but for
     /// Bedrock's binary one, which fails loudly).
     pub fn answer(self, text: impl Into<String>) -> Self {
-        let text = text.into();
-        self.with(|config| config.answer = Some(Arc::new(move |facts, _| answer::text(facts, &text))))
+        let text: Arc<str> = text.into().into();
+        self.with(|config| {
+            config.text = Some(Arc::clone(&text));
+            config.answer = Some(Arc::new(move |facts, _| answer::text(facts, &text)));
+        })
     }
 
     /// Gives the response that `design` makes of what the request said about itself and of the failure; `None` fails loudly.
     pub fn answer_with(self, design: impl Fn(&Facts, &Failure) -> Option<Response<Bytes>> + Send + Sync + 'static) -> Self {
         let design = move |facts: &Facts, failure: &Failure| Some(design(facts, failure)?.map(|body| vec![body]));
-        self.with(|config| config.answer = Some(Arc::new(design)))
+        self.with(|config| {
+            config.answer = Some(Arc::new(design));
+            config.text = None;
+        })
     }
 
     /// An opinion of your own on which failures want a substitute; `None` leaves it to the rule above.

@@ -44,8 +44,9 @@ impl Preset {
     }
 
     pub(crate) fn attempt_timeout_layer(&self) -> Result<TimeoutLayer, InvalidConfig> {
-        let layer = TimeoutLayer::attempt().head(self.head)?.first_content(self.first_content)?;
-        layer.idle(self.idle)?.content_idle(self.content_idle)
+        let layer = TimeoutLayer::new().head(self.head)?.first_content(self.first_content)?;
+        // So low that only a trickle falls below it, as in `TimeoutLayer::attempt`.
+        layer.idle(self.idle)?.content_idle(self.content_idle)?.min_throughput(2, self.content_idle.saturating_mul(2))
     }
 
     /// The same limits, used as far as the preset says.

@@ -179,6 +179,8 @@ impl Preset {
             stream_deadline: min(1),
             head: s(15),
             first_content: s(15),
+            idle: s(15),
+            content_idle: s(15),
             breaker: BREAKER_BY_SHARE,
             limit_wait: s(20),
             one_model: true,
