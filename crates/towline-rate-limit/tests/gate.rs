@@ -66,6 +66,21 @@ async fn a_429_stops_all_of_its_target_for_its_hint_or_five_seconds_and_nobody_e
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slice_that_was_full_slows_down_next_to_nothing_with_azures_profile_alone() {
+    // A tenth of a second for the next one, at seven tenths of the speed or nearly all of it.
+    for (profile, after, wait) in
+        [(Profile::Azure, "1", 1000 + 103), (Profile::Azure, "2", 2000 + 142), (Profile::OpenAi, "1", 1000 + 142)]
+    {
+        let layer = whole(Limits::none().requests_per_minute(few(600))).profile(profile).max_wait(ms(0));
+        let service = layer.layer(Provider::new([stop(after)]));
+        service.clone().oneshot(Request::new(0)).await.unwrap();
+        let refused = service.oneshot(Request::new(0)).await.unwrap_err();
+        let told = refused.failure().hint.retry_after.unwrap();
+        assert!(told > ms(wait) && told < ms(wait + 1), "{profile:?}: {told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_other_failure_stops_anybody_and_a_429_within_a_stream_does() {
     let within = StreamEnd::Failed(Failure::new(FailureKind::RateLimited).retry_after(ms(700)));
     for (answer, closed) in [

@@ -194,6 +194,23 @@ async fn what_each_profile_reserves_and_settles() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_max_tokens_counts_the_true_prompt_takes_the_place_of_the_estimate_and_max_tokens_stays() {
+    // 1000 in are estimated; 400 or 3000 are used, and 50 out.
+    for (profile, max_output, used, settled) in [
+        (Profile::OpenAi, 200, 400, 450),
+        (Profile::OpenAi, 700, 400, 700),
+        (Profile::OpenAi, 700, 3000, 3050),
+        (Profile::Azure, 200, 400, 600),
+        (Profile::Azure, 200, 3000, 3200),
+    ] {
+        let layer = whole(Limits::none().tokens_per_minute(n(60_000))).profile(profile).token_burst(n(10_000));
+        let service = layer.layer(Provider::new([answer(used, 50)]));
+        drop(service.oneshot(asks(1000, max_output)).await.unwrap().into_body().collect().await);
+        assert_eq!(10_000 - layer.handle().left(None, D::Tokens).unwrap(), settled, "{profile:?}, {max_output}, {used}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_length_of_answers_is_learned() {
     let layer = whole(Limits::none().output_tokens_per_minute(n(60_000_000)));
     let provider = Provider::new((0..60).map(|_| answer(10, 200)));

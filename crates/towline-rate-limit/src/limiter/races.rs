@@ -181,19 +181,21 @@ fn nobody_passes_a_gate_that_was_closed_and_each_in_line_is_let_out_once() {
                 let mut reservation = turn.map_or_else(|| pass(&limiter, ONE), |turn| block_on(turn).unwrap());
                 reservation.sent();
                 let at = Instant::now();
+                assert!(!(reservation.charge().reopens && at - began < PAUSE), "the first since the stop, and too soon");
                 // In the place of the next one's timer.
-                advance(&limiter, PAUSE);
+                advance(&limiter, 2 * PAUSE);
                 (was_closed, at - began)
             })
         };
         let asked = [asks(Some(in_line)), asks(None)];
-        limiter.books().stop(began, first.charge(), Some(PAUSE));
-        closed.store(true, loom::sync::atomic::Ordering::Release);
-        // The token would be there by now, and the gate is closed.
+        // The head of the line finds its token, or the gate closed.
         advance(&limiter, Duration::from_millis(20));
-        advance(&limiter, PAUSE);
+        let _pause = limiter.books().stop(Instant::now(), first.charge(), Some(PAUSE));
+        closed.store(true, loom::sync::atomic::Ordering::Release);
+        // Open, and long enough for a token.
+        advance(&limiter, 2 * PAUSE);
         let passed = join(asked);
-        let within = |(was_closed, at): &&(bool, Duration)| *was_closed && *at < PAUSE;
+        let within = |(was_closed, at): &&(bool, Duration)| *was_closed && *at < PAUSE + Duration::from_millis(20);
         assert_eq!(passed.iter().find(within), None, "{passed:?}");
         assert_eq!((waiting(&limiter), left(&limiter, D::RequestsPerDay)), (0, 97), "of a hundred at once");
     });
