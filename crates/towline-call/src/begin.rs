@@ -29,7 +29,7 @@ pub(crate) fn begin(request: &mut Request<Full<Bytes>>, body: Bytes, config: &Ca
             None => call,
         },
         None => {
-            let facts = facts::read(request.uri(), &body);
+            let facts = facts::read_with(request.uri(), &body, config.count_tokens);
             let deadline = ends(began, config.deadline_of(facts.stream));
             Call::new(facts, began, deadline)
         }

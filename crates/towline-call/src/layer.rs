@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 use towline_core::InvalidConfig;
+use towline_wire::facts::CountTokens;
 
 use crate::CallService;
 
@@ -15,6 +16,7 @@ pub struct CallLayer {
     pub(crate) max_body: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) stream_deadline: Option<Duration>,
+    pub(crate) count_tokens: Option<CountTokens>,
 }
 
 impl CallLayer {
@@ -25,6 +27,7 @@ impl CallLayer {
             max_body: 32 * 1024 * 1024,
             deadline: Some(Duration::from_secs(600)),
             stream_deadline: Some(Duration::from_secs(3600)),
+            count_tokens: None,
         }
     }
 
@@ -54,6 +57,22 @@ impl CallLayer {
     pub fn stream_deadline(mut self, after: Duration) -> Result<Self, InvalidConfig> {
         self.stream_deadline = Some(positive("stream_deadline", after)?);
         Ok(self)
+    }
+
+    /// How many tokens a text has, as a tokenizer counts them. Default: 1.1 for each four bytes of all texts together.
+    ///
+    /// It is asked for each text of a request, once, before anything is sent; the sum is the [fact](towline_core::Facts) that a rate limit
+    /// goes by. It should be quick, since it keeps its thread from all else, and must not panic. What is no text counts as without it.
+    ///
+    /// ```
+    /// let words = |text: &str| text.split_whitespace().count() as u64;
+    /// let layer = towline_call::CallLayer::new().count_tokens(words);
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub const fn count_tokens(mut self, count: fn(&str) -> u64) -> Self {
+        self.count_tokens = Some(count);
+        self
     }
 
     /// No deadline, but that of a call that it is part of.

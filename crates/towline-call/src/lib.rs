@@ -53,6 +53,7 @@
 //! | | |
 //! |---|---|
 //! | [`max_body`](CallLayer::max_body) | 32 MiB |
+//! | [`count_tokens`](CallLayer::count_tokens) of a text | 1.1 for each four bytes |
 //! | [`deadline`](CallLayer::deadline) | 600 s from the call of this service |
 //! | [`stream_deadline`](CallLayer::stream_deadline), where the request asks for a stream | 3600 s |
 //!

@@ -34,6 +34,15 @@ async fn the_call_is_in_the_request_and_in_the_response() {
 }
 
 #[tokio::test]
+async fn texts_are_counted_as_the_layer_was_told() {
+    let words = |text: &str| text.split_whitespace().count() as u64;
+    let inner = service_fn(|_: Sent| async { Ok::<_, BoxError>(Response::new(())) });
+    let request = chat(full(r#"{"model":"gpt-5","prompt":"one two three four five"}"#));
+    let response = CallLayer::new().count_tokens(words).layer(inner).oneshot(request).await.unwrap();
+    assert_eq!(Call::of(response.extensions()).unwrap().facts().input_tokens, 5);
+}
+
+#[tokio::test]
 async fn an_error_carries_the_call() {
     let inner = service_fn(|_: Sent| async { Err::<Response<()>, _>(io::Error::from(io::ErrorKind::ConnectionRefused)) });
     let error = CallLayer::new().layer(inner).oneshot(chat(full(""))).await.unwrap_err();

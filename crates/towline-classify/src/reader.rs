@@ -148,5 +148,6 @@ fn told(wire: wire::Usage) -> Usage {
     usage.input_tokens = wire.input;
     usage.output_tokens = wire.output;
     usage.cache_read_tokens = wire.cached;
+    usage.cache_creation_tokens = wire.cache_created;
     usage
 }

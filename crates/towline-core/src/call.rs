@@ -54,6 +54,8 @@ pub struct Facts {
     pub stream: bool,
     /// The most tokens that the answer may have, if it says so.
     pub max_output_tokens: Option<u64>,
+    /// How many answers it asks for at once, if it says so; each may have so many tokens.
+    pub answers: Option<u64>,
     /// An estimate of the prompt's tokens; 0 where nothing is known.
     pub input_tokens: u64,
 }

@@ -67,12 +67,14 @@ pub enum StreamEnd {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Tokens of the prompt. Those read from a cache are among them with most providers; with Anthropic they are not.
+    /// Tokens of the prompt. Those read from a cache, or written into one, are among them with most providers; with Anthropic they are not.
     pub input_tokens: Option<u64>,
     /// Tokens of the answer, reasoning included.
     pub output_tokens: Option<u64>,
     /// Tokens of the prompt that were read from a cache.
     pub cache_read_tokens: Option<u64>,
+    /// Tokens of the prompt that were written into a cache, where they are told apart from the others.
+    pub cache_creation_tokens: Option<u64>,
 }
 
 impl StreamHandle {

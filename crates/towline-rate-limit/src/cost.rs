@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::Extensions;
-use towline_core::{Call, Usage};
+use towline_core::{Call, Facts, Usage};
 
 use crate::Dimension;
 
@@ -27,10 +27,10 @@ pub struct Estimated {
 
 /// Estimates what a request will cost, before it is sent.
 ///
-/// Without one, what the [facts](towline_core::Facts) of the request's [`Call`] say counts: a quarter of the prompt's characters
-/// and a tenth more, and its `max_tokens`. One of your own may know better, by a tokenizer that counted the prompt and left
-/// the count in the extensions, or since each request asks for several choices. A closure will do. It fails no call: where it
-/// knows nothing the facts count, and where they know nothing, what requests have cost so far.
+/// Without one, what the [facts](towline_core::Facts) of the request's [`Call`] say counts: the tokens of its prompt, which are a quarter of its
+/// characters and a tenth more unless `CallLayer` was given a tokenizer, and its `max_tokens` for each answer that it asks for. One of your own may know
+/// better, by what it finds in the extensions. A closure will do. It fails no call: where it knows nothing the facts count, and
+/// where they know nothing, what requests have cost so far.
 pub trait Estimate: Send + Sync + 'static {
     /// What is known of a request with these extensions.
     fn estimate(&self, extensions: &Extensions) -> Estimated;
@@ -45,6 +45,11 @@ pub(crate) struct Estimator(Option<Arc<dyn Estimate>>);
 pub(crate) struct Typical {
     eight_inputs: u64,
     eight_outputs: u64,
+}
+
+/// The tokens of a prompt that count: those that were written into a cache too, which who tells them leaves out of the input.
+pub(crate) fn input_of(usage: &Usage) -> Option<u64> {
+    Some(usage.input_tokens?.saturating_add(usage.cache_creation_tokens.unwrap_or(0)))
 }
 
 /// What is expected of an answer before there was any.
@@ -92,9 +97,14 @@ impl Estimator {
         let facts = Call::of(extensions).map(Call::facts);
         Estimated {
             input: told.input.or_else(|| facts.map(|facts| facts.input_tokens).filter(|tokens| *tokens > 0)),
-            max_output: told.max_output.or_else(|| facts?.max_output_tokens),
+            max_output: told.max_output.or_else(|| of_all_answers(facts?)),
         }
     }
+}
+
+/// The most tokens that all answers together may have which a request asks for.
+fn of_all_answers(facts: &Facts) -> Option<u64> {
+    Some(facts.max_output_tokens?.saturating_mul(facts.answers.unwrap_or(1).max(1)))
 }
 
 impl Typical {
@@ -108,7 +118,7 @@ impl Typical {
                 *mean = (*mean - *mean / 8).saturating_add(told);
             }
         };
-        learn(&mut self.eight_inputs, usage.input_tokens);
+        learn(&mut self.eight_inputs, input_of(usage));
         learn(&mut self.eight_outputs, usage.output_tokens);
     }
 

@@ -2,7 +2,7 @@
 
 use towline_core::Usage;
 
-use crate::cost::{Cost, Estimated, Typical};
+use crate::cost::{Cost, Estimated, Typical, input_of};
 
 /// How a provider counts tokens: what a request costs when it is sent, and what once its answer has ended.
 ///
@@ -14,6 +14,9 @@ use crate::cost::{Cost, Estimated, Typical};
 /// | `Anthropic` | input and typical output, apart | what was used; what was read from a cache is free |
 /// | `Gemini` | input | the input that was used |
 /// | `Bedrock`, `Cerebras` | input and `max_tokens` | what was used |
+///
+/// What was written into a cache and is told apart from the input, as Anthropic's models do, counts as input. `max_tokens` is that of all answers
+/// together for which a request asks (`n`, `best_of`, `candidateCount`).
 ///
 /// Input is what was estimated; typical output is what answers were long so far, 1024 tokens at the beginning, and never more
 /// than `max_tokens`. A request that says no `max_tokens` has the typical output in its place, except with `OpenAi`, which
@@ -73,7 +76,7 @@ impl Profile {
     }
 
     fn used(self, reserved: Cost, usage: &Usage) -> Cost {
-        let input = usage.input_tokens.unwrap_or(reserved.input);
+        let input = input_of(usage).unwrap_or(reserved.input);
         let output = usage.output_tokens.unwrap_or(reserved.output);
         let total = match self {
             Self::Gemini => input,

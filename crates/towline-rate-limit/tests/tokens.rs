@@ -6,11 +6,11 @@ use std::{error::Error as _, time::Duration};
 
 use bytes::Bytes;
 use common::tokens::*;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
-use towline_core::{FailureKind, StreamEnd};
+use towline_core::{BoxError, Call, Facts, FailureKind, StreamEnd, StreamHandle, Usage};
 use towline_rate_limit::{Dimension as D, Estimated, Limits, Profile, RateLimitLayer, RequestTooLarge};
 
 const NOBODY_WAITS: Duration = Duration::ZERO;
@@ -141,6 +141,39 @@ async fn edge_25_what_was_read_from_a_cache_is_free_with_anthropic_and_counts_el
         let service = layer.layer(Provider::new([answer(input, 10)]));
         drop(service.oneshot(asks(1000, 10)).await.unwrap().into_body().collect().await);
         assert_eq!(layer.handle().left(None, D::InputTokens), Some(left), "{profile:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_25_what_was_written_into_a_cache_counts_beside_the_input() {
+    let layer = whole(Limits::none().input_tokens_per_minute(n(60_000))).profile(Profile::Anthropic);
+    let service = layer.layer(tower::service_fn(|_: Request<usize>| async {
+        let (handle, mut usage) = (StreamHandle::new(Instant::now()), Usage::default());
+        (usage.input_tokens, usage.cache_creation_tokens, usage.cache_read_tokens) = (Some(100), Some(400), Some(9000));
+        handle.record_usage(usage);
+        let mut response = Response::new(String::from("hello"));
+        response.extensions_mut().insert(handle);
+        Ok::<_, BoxError>(response)
+    }));
+    drop(service.oneshot(asks(1000, 10)).await.unwrap().into_body().collect().await);
+    assert_eq!(layer.handle().left(None, D::InputTokens), Some(3000 - 500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_answers_are_reserved_for_several_times() {
+    for (profile, answers, reserved) in [
+        (Profile::Azure, Some(3), 100 + 3 * 50),
+        (Profile::OpenAi, Some(3), 150),
+        (Profile::Azure, Some(0), 150),
+        (Profile::Azure, None, 150),
+    ] {
+        let layer = whole(Limits::none().tokens_per_minute(n(60_000))).profile(profile).token_burst(n(1000));
+        let mut facts = Facts::default();
+        (facts.input_tokens, facts.max_output_tokens, facts.answers) = (100, Some(50), answers);
+        let mut request = Request::new(0);
+        request.extensions_mut().insert(Call::new(facts, Instant::now(), None));
+        let _response = layer.layer(Provider::new([answer(1, 1)])).oneshot(request).await.unwrap();
+        assert_eq!(layer.handle().left(None, D::Tokens), Some(1000 - reserved), "{profile:?}, {answers:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{error, fmt, sync::Arc};
 
 use http::Uri;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use towline_core::{Dialect, Facts};
 
 use crate::{
@@ -22,6 +22,7 @@ const MEDIA_TOKENS: u64 = 1_000;
 /// * **stream**: the body's `stream`, or a verb in the path that streams.
 /// * **max output tokens**: the largest of `max_completion_tokens`, `max_tokens`, `max_output_tokens`,
 ///   `generationConfig.maxOutputTokens` and `inferenceConfig.maxTokens`.
+/// * **answers**: the larger of `n` and `best_of`, or `generationConfig.candidateCount`.
 /// * **input tokens**: an estimate of 1.1 tokens for each four bytes of text in the body, rounded up. Text is every
 ///   string value, unescaped, however deep; keys and punctuation count nothing. A base64 string counts as 1,000 tokens.
 ///
@@ -38,7 +39,16 @@ const MEDIA_TOKENS: u64 = 1_000;
 /// ```
 #[must_use]
 pub fn read(uri: &Uri, body: &[u8]) -> Facts {
-    facts(uri, serde_json::from_slice(body).unwrap_or_default())
+    read_with(uri, body, None)
+}
+
+/// How many tokens a text has.
+pub type CountTokens = fn(&str) -> u64;
+
+/// The same, with the tokens of each text as `count` counts them, if it is there. Media count as ever.
+#[must_use]
+pub fn read_with(uri: &Uri, body: &[u8], count: Option<CountTokens>) -> Facts {
+    facts(uri, Body::read(body, count).unwrap_or_default())
 }
 
 /// The same of a request whose body must be a JSON object.
@@ -56,7 +66,7 @@ pub fn read(uri: &Uri, body: &[u8]) -> Facts {
 /// # Ok::<(), Unreadable>(())
 /// ```
 pub fn try_read(uri: &Uri, body: &[u8]) -> Result<Facts, Unreadable> {
-    Ok(facts(uri, serde_json::from_slice(body).map_err(|error| Unreadable::of(&error))?))
+    Ok(facts(uri, Body::read(body, None).map_err(|error| Unreadable::of(&error))?))
 }
 
 /// Why a body is not one that a model can be asked with.
@@ -104,6 +114,7 @@ fn facts(uri: &Uri, body: Body) -> Facts {
     facts.model = body.model.map(Arc::from).or_else(from_path);
     facts.stream = told.stream || body.stream;
     facts.max_output_tokens = body.max_output;
+    facts.answers = body.answers;
     facts.input_tokens = body.text.tokens();
     facts
 }
@@ -120,12 +131,19 @@ struct Body {
     model: Option<String>,
     stream: bool,
     max_output: Option<u64>,
+    answers: Option<u64>,
     text: Text,
 }
+
+/// Reads a body, its texts by a counter if there is one.
+struct Fields(Option<CountTokens>);
 
 /// How much text and how many media were seen.
 #[derive(Clone, Copy, Default)]
 struct Text {
+    count: Option<CountTokens>,
+    counted: u64,
+    /// What was not counted, by its length.
     bytes: u64,
     media: u64,
 }
@@ -138,61 +156,69 @@ impl Text {
         // Short values under such a key are text after all, and a wrong guess costs little.
         if (media && text.len() > 256) || text.starts_with("data:") {
             self.media += 1;
+        } else if let Some(count) = self.count {
+            self.counted = self.counted.saturating_add(count(text));
         } else {
             self.bytes = self.bytes.saturating_add(text.len() as u64);
         }
     }
 
     fn tokens(self) -> u64 {
-        self.bytes.div_ceil(4).saturating_mul(11).div_ceil(10).saturating_add(self.media.saturating_mul(MEDIA_TOKENS))
+        let estimated = self.bytes.div_ceil(4).saturating_mul(11).div_ceil(10);
+        self.counted.saturating_add(estimated).saturating_add(self.media.saturating_mul(MEDIA_TOKENS))
     }
 }
 
-impl<'de> Deserialize<'de> for Body {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+impl Body {
+    /// Reads a body that is JSON in whole.
+    fn read(body: &[u8], count: Option<CountTokens>) -> serde_json::Result<Self> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let body = Fields(count).deserialize(&mut json)?;
+        json.end()?;
+        Ok(body)
+    }
+}
 
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Body;
+impl<'de> DeserializeSeed<'de> for Fields {
+    type Value = Body;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Body, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
-                let mut body = Body::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    let limit = match &*key {
-                        "model" => {
-                            if let Small::Text(model) = map.next_value()? {
-                                body.model = Some(model.into_owned());
-                            }
-                            None
-                        }
-                        "stream" => {
-                            body.stream = matches!(map.next_value()?, Small::Flag(true));
-                            None
-                        }
-                        "max_tokens" | "max_completion_tokens" | "max_output_tokens" => match map.next_value()? {
-                            Small::Number(n) => Some(n),
-                            _ => None,
-                        },
-                        "generationConfig" | "generation_config" | "inferenceConfig" => match map.next_value()? {
-                            Small::Config(limit) => limit,
-                            _ => None,
-                        },
-                        key => {
-                            map.next_value_seed(Count(&mut body.text, is_media(key)))?;
-                            None
-                        }
-                    };
-                    body.max_output = body.max_output.max(limit);
+impl<'de> Visitor<'de> for Fields {
+    type Value = Body;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
+        let mut body = Body { text: Text { count: self.0, ..Text::default() }, ..Body::default() };
+        let number = |value: Small<'_>| if let Small::Number(n) = value { Some(n) } else { None };
+        while let Some(Key(key)) = map.next_key()? {
+            match &*key {
+                "model" => {
+                    if let Small::Text(model) = map.next_value()? {
+                        body.model = Some(model.into_owned());
+                    }
                 }
-                Ok(body)
+                "stream" => body.stream = matches!(map.next_value()?, Small::Flag(true)),
+                "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                    body.max_output = body.max_output.max(number(map.next_value()?));
+                }
+                "n" | "best_of" => body.answers = body.answers.max(number(map.next_value()?)),
+                "generationConfig" | "generation_config" | "inferenceConfig" => {
+                    if let Small::Config { output, answers } = map.next_value()? {
+                        body.max_output = body.max_output.max(output);
+                        body.answers = body.answers.max(answers);
+                    }
+                }
+                key => map.next_value_seed(Count(&mut body.text, is_media(key)))?,
             }
         }
-
-        deserializer.deserialize_map(Fields)
+        Ok(body)
     }
 }
 

@@ -4,13 +4,16 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A value of which little is asked: a scalar, or an object's limit on output.
+/// A value of which little is asked: a scalar, or an object's limit on output and how many answers it asks for.
 #[derive(Debug, Default)]
 pub(crate) enum Small<'de> {
     Text(Cow<'de, str>),
     Number(u64),
     Flag(bool),
-    Config(Option<u64>),
+    Config {
+        output: Option<u64>,
+        answers: Option<u64>,
+    },
     #[default]
     Other,
 }
@@ -92,15 +95,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Small<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut limit = None;
+                let (mut output, mut answers) = (None, None);
                 while let Some(Key(key)) = map.next_key()? {
-                    if !matches!(&*key, "maxOutputTokens" | "max_output_tokens" | "maxTokens") {
-                        map.next_value::<Told>()?;
-                    } else if let Small::Number(n) = map.next_value()? {
-                        limit = limit.max(Some(n));
+                    let told = match &*key {
+                        "maxOutputTokens" | "max_output_tokens" | "maxTokens" => &mut output,
+                        "candidateCount" | "candidate_count" => &mut answers,
+                        _ => {
+                            map.next_value::<Told>()?;
+                            continue;
+                        }
+                    };
+                    if let Small::Number(n) = map.next_value()? {
+                        *told = (*told).max(Some(n));
                     }
                 }
-                Ok(Small::Config(limit))
+                Ok(Small::Config { output, answers })
             }
         }
 

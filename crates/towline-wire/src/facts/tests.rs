@@ -45,6 +45,30 @@ fn the_estimate_counts_text_and_takes_media_as_a_lump() {
 }
 
 #[test]
+fn how_many_answers_are_asked_for_is_found_in_each_dialect() {
+    let answers = |body| facts("/v1/chat/completions", body).answers;
+    assert_eq!(answers(r#"{"n":3}"#), Some(3));
+    assert_eq!(answers(r#"{"n":2,"best_of":5}"#), Some(5));
+    assert_eq!(answers(r#"{"generationConfig":{"candidateCount":4,"maxOutputTokens":9}}"#), Some(4));
+    for none in [r#"{"max_tokens":5}"#, r#"{"n":null}"#, r#"{"n":"3"}"#, r#"{"n":1.5}"#, r#"{"messages":[{"n":3}]}"#] {
+        assert_eq!(answers(none), None, "{none}");
+    }
+}
+
+#[test]
+fn texts_are_counted_by_who_knows_how_and_media_are_a_lump_all_the_same() {
+    let uri = Uri::from_static("/v1/messages");
+    let words: CountTokens = |text| text.split_whitespace().count() as u64;
+    let picture = "A".repeat(1000);
+    let body = format!(
+        r#"{{"system":"one two","messages":[{{"role":"user","content":[{{"text":"three four\nfive"}},{{"data":"{picture}"}}]}}]}}"#
+    );
+    let counted = read_with(&uri, body.as_bytes(), Some(words));
+    assert_eq!(counted.input_tokens, 2 + 1 + 3 + MEDIA_TOKENS);
+    assert_eq!(read_with(&uri, b"{\"system\":\"one two\"", Some(words)).input_tokens, 0, "which is no JSON");
+}
+
+#[test]
 fn a_body_that_is_no_object_leaves_what_the_path_tells() {
     for body in ["", "{", "[]", "\"x\"", "{\"model\":\"x\"} {", "{\"model\":\"x\"", "\u{0}"] {
         let facts = facts("/model/m/converse", body);

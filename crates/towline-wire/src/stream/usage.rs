@@ -16,6 +16,8 @@ pub struct Usage {
     pub output: Option<u64>,
     /// Tokens of the prompt that were read from a cache.
     pub cached: Option<u64>,
+    /// Tokens of the prompt that were written into a cache. Told by Anthropic's models alone, whose input leaves them out too.
+    pub cache_created: Option<u64>,
 }
 
 /// The names under which all dialects tell them.
@@ -36,6 +38,8 @@ struct Told<'a> {
         alias = "prompt_cache_hit_tokens"
     )]
     cache_read_input_tokens: Small<'a>,
+    #[serde(borrow, default, alias = "cacheWriteInputTokens", alias = "cacheWriteInputTokenCount")]
+    cache_creation_input_tokens: Small<'a>,
     #[serde(borrow, default, alias = "input_tokens_details")]
     prompt_tokens_details: Option<&'a RawValue>,
 }
@@ -66,8 +70,12 @@ impl Usage {
             (None, None) => None,
             (answer, thoughts) => Some(answer.unwrap_or(0).saturating_add(thoughts.unwrap_or(0))),
         };
-        let usage =
-            Self { input: number(&told.prompt_tokens), output, cached: number(&told.cache_read_input_tokens).or_else(details) };
+        let usage = Self {
+            input: number(&told.prompt_tokens),
+            output,
+            cached: number(&told.cache_read_input_tokens).or_else(details),
+            cache_created: number(&told.cache_creation_input_tokens),
+        };
         (usage != Self::default()).then_some(usage)
     }
 
@@ -83,6 +91,7 @@ impl Usage {
         self.input = later.input.or(self.input);
         self.output = later.output.or(self.output);
         self.cached = later.cached.or(self.cached);
+        self.cache_created = later.cache_created.or(self.cache_created);
     }
 }
 
@@ -119,6 +128,20 @@ mod tests {
         assert_eq!(read(r#"{"inputTokens":9,"outputTokens":2,"cacheReadInputTokens":4}"#), Some((Some(9), Some(2), Some(4))));
         assert_eq!(read(r#"{"prompt_tokens":null,"completion_tokens":"x"}"#), None);
         assert_eq!(read("[]"), None);
+    }
+
+    #[test]
+    fn what_was_written_into_a_cache_is_told_apart() {
+        let created = |json: &str| Usage::read(json.as_bytes()).and_then(|usage| usage.cache_created);
+        assert_eq!(
+            created(r#"{"input_tokens":9,"cache_creation_input_tokens":5,"cache_read_input_tokens":4,"output_tokens":2}"#),
+            Some(5)
+        );
+        assert_eq!(created(r#"{"inputTokens":9,"outputTokens":2,"cacheWriteInputTokens":5}"#), Some(5));
+        assert_eq!(created(r#"{"input_tokens":9,"cache_creation_input_tokens":null}"#), None);
+        let mut usage = Usage { cache_created: Some(5), ..Usage::default() };
+        usage.merge(Usage { output: Some(1), ..Usage::default() });
+        assert_eq!(usage.cache_created, Some(5), "later events need not tell it again");
     }
 
     #[test]
