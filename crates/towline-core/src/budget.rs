@@ -108,6 +108,12 @@ impl RetryBudget {
         Self::build(self.0.deposit, (self.0.cap / n).max(TOKEN), self.0.initial / n, self.0.trickle.saturating_mul(n))
     }
 
+    /// How many tokens it holds at most, and how many a success adds.
+    #[must_use]
+    pub fn settings(&self) -> (f64, f64) {
+        (f64::from(self.0.cap) / f64::from(TOKEN), f64::from(self.0.deposit) / f64::from(TOKEN))
+    }
+
     /// Adds what a first attempt that succeeded pays in.
     pub fn succeeded(&self) {
         self.0.add(self.0.deposit);

@@ -13,7 +13,7 @@ impl FallbackLayer {
     /// # Errors
     ///
     /// - `max_attempts` if the first target takes as many, so that no other has its turn,
-    /// - `wait_for_recovery`, `deadline_share`, `auth_moves_on` or `moves_on_from` if there is no second target,
+    /// - `wait_for_recovery`, `deadline_share`, `auth_moves_on`, `spill_over`, `sticky` or `moves_on_from` if there is no second target,
     /// - `context_window_targets` or `content_policy_targets` if no call could ever come to them: since there is no other target to come
     ///   from, or since [`moves_on`](Self::moves_on) says so of all that there are; or if one has the name of an ordinary target and
     ///   is another.
@@ -53,6 +53,8 @@ impl Config {
             ("wait_for_recovery", self.recovery != usual.recovery && self.recovery > Duration::ZERO),
             ("deadline_share", self.share != usual.share && self.share < 1.0),
             ("auth_moves_on", self.auth_moves_on),
+            ("spill_over", self.spill.budget().is_some()),
+            ("sticky", self.sticky.is_some()),
             ("moves_on_from", !self.of_targets.is_empty()),
         ];
         match idle.into_iter().find(|(_, set)| *set) {
@@ -129,6 +131,8 @@ mod tests {
         assert_eq!(wrong(&one().wait_for_recovery(Duration::from_secs(9))).0, "wait_for_recovery");
         assert_eq!(wrong(&one().deadline_share(0.3).unwrap()).0, "deadline_share");
         assert_eq!(wrong(&one().auth_moves_on(true)).0, "auth_moves_on");
+        assert_eq!(wrong(&one().spill_over(0.5, 9).unwrap()).0, "spill_over");
+        assert_eq!(wrong(&one().sticky(|_| None, Duration::from_secs(9))).0, "sticky");
         assert_eq!(wrong(&one().moves_on_from("a", |_| None).unwrap()).0, "moves_on_from");
         assert_eq!(layer(["a", "b"]).auth_moves_on(true).acts_with(3), Ok(()));
     }

@@ -108,6 +108,13 @@ impl fmt::Display for FallbackLayer {
         if config.on_auth_failure.is_some() {
             f.write_str("\na key that is not accepted is told to somebody")?;
         }
+        if let Some(budget) = config.spill.budget() {
+            let (burst, share) = budget.settings();
+            write!(f, "\nspills over for {} % of all calls, {burst} at once", share * 100.0)?;
+        }
+        if let Some(sticky) = &config.sticky {
+            write!(f, "\na conversation stays where it was answered for {}", time(sticky.ttl()))?;
+        }
         if config.share < 1.0 {
             write!(
                 f,

@@ -13,6 +13,11 @@ impl Spill {
         Ok(Self(Some(RetryBudget::new(share, burst, burst).map_err(wrong)?)))
     }
 
+    /// What it lets through, where anything is capped.
+    pub(crate) const fn budget(&self) -> Option<&RetryBudget> {
+        self.0.as_ref()
+    }
+
     /// A call has come.
     pub(crate) fn pay_in(&self) {
         if let Some(budget) = &self.0 {

@@ -26,6 +26,10 @@ impl Sticky {
         Self { key: Box::new(key), ttl, last: Keyed::new(ttl, Instant::now()) }
     }
 
+    pub(crate) const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
     /// The conversation that a request belongs to.
     pub(crate) fn key(&self, parts: &Parts) -> Option<Arc<str>> {
         (self.key)(parts)

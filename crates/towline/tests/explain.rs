@@ -58,6 +58,9 @@ fn a_stack_of_single_layers_is_told_whole() {
         .moves_on_from("b", |failure| (failure.kind == FailureKind::ServerError).then_some(false))
         .unwrap()
         .auth_moves_on(true)
+        .spill_over(0.25, 20)
+        .unwrap()
+        .sticky(|head| Some(head.headers.get("x-session")?.to_str().ok()?.into()), Duration::from_secs(300))
         .on_refusal(|_, _, _| {})
         .answer_headers(true);
     let cache = Cache::new(std::num::NonZeroUsize::MIN, Duration::from_secs(1800));
