@@ -1,4 +1,4 @@
-//! The one door to every routine of the project: `cargo xtask test | lint | doc | bench | law | ci`.
+//! The one door to every routine of the project: `cargo xtask test | lint | doc | bench | soak | law | ci`.
 //!
 //! Each routine is a list of steps in a file of its name. A step prints a heading and how long it took; the first that fails
 //! ends the routine with a non-zero exit and the line that repeats it.
@@ -13,6 +13,7 @@ mod doc;
 mod inputs;
 mod law;
 mod lint;
+mod soak;
 mod step;
 mod test;
 mod workspace;
@@ -25,6 +26,7 @@ usage: cargo xtask ROUTINE
   doc           the documentation, warnings denied
   bench [ARGS]  the benchmarks of the `lab` crate; ARGS are handed on to it;
                 `bench providers` plays limiters against simulated providers
+  soak [MINUTES]  200 streams through the gateway while a provider flaps, for 5 minutes or as many as are told
   law           the dependency law and the source laws
   ci            test, where TOWLINE_CORPUS and TOWLINE_FIXTURES must be set (so does test when CI is set)
 ";
@@ -41,6 +43,10 @@ fn main() -> ExitCode {
         ("lint", []) => lint::run(&mut steps),
         ("doc", []) => doc::run(&mut steps),
         ("bench", arguments) => bench::run(&mut steps, arguments),
+        ("soak", []) => soak::run(&mut steps, 5),
+        ("soak", [minutes]) if minutes.parse::<u32>().is_ok_and(|minutes| minutes > 0) => {
+            soak::run(&mut steps, minutes.parse().unwrap_or(5))
+        }
         ("law", []) => law::run(&mut steps),
         ("ci", []) => ci::run(&mut steps),
         ("help" | "--help" | "-h", _) => {

@@ -20,7 +20,7 @@ pub(crate) struct Steps {
 /// One call to cargo.
 pub(crate) struct Cargo {
     arguments: Vec<String>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// Why a routine ended early.
@@ -123,8 +123,8 @@ impl Cargo {
         self
     }
 
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -140,7 +140,11 @@ impl Cargo {
 
     fn command(&self, root: &Path) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(&self.arguments).current_dir(root).stdin(Stdio::null()).envs(self.environment.iter().copied());
+        command
+            .args(&self.arguments)
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         // What `cargo run` told us about this package would make build scripts that look at it run again.
         for (name, _) in env::vars_os() {
             let ours = name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));

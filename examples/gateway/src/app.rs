@@ -44,6 +44,7 @@ pub(crate) struct Gateway {
     /// The last calls, each with its id.
     pub(crate) recent: Mutex<VecDeque<(HeaderValue, Call)>>,
     max_body: usize,
+    pub(crate) read_timeout: Duration,
     /// Of those who may come in. Empty: all may.
     keys: Vec<String>,
     /// The number of the next request that brings no id of its own, behind a beginning that no other gateway has.
@@ -53,8 +54,6 @@ pub(crate) struct Gateway {
 /// What a caller is told who has sent what no provider shall see.
 struct Refusal(u16, &'static str, Cow<'static, str>);
 
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
 /// How many calls are remembered.
 const RECENT: usize = 32;
 
@@ -75,6 +74,7 @@ impl Gateway {
             shared,
             prometheus,
             recent: Mutex::default(),
+            read_timeout: config.read_timeout.map_or(Duration::from_secs(30), |time| time.0),
             max_body: config.max_body.map_or(32 << 20, |size| size.0),
             keys: config.auth.as_ref().map(own_keys).transpose()?.unwrap_or_default(),
             next_id: (rand::random(), AtomicU64::new(0)),
@@ -135,7 +135,7 @@ impl Gateway {
         if body.size_hint().lower() > self.max_body as u64 {
             return Err(too_large());
         }
-        match timeout(BODY_TIME, Limited::new(body, self.max_body).collect()).await {
+        match timeout(self.read_timeout, Limited::new(body, self.max_body).collect()).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(Refusal(400, "incomplete_body", "the body broke off".into())),

@@ -17,6 +17,8 @@ use towline::{Dialect, InvalidConfig};
 pub(crate) struct Config {
     pub(crate) listen: Option<Address>,
     pub(crate) max_body: Option<Size>,
+    /// How long the head of a request may take to arrive, and how long its body.
+    pub(crate) read_timeout: Option<Time>,
     pub(crate) auth: Option<Auth>,
     pub(crate) providers: BTreeMap<String, Provider>,
     pub(crate) models: Vec<Model>,

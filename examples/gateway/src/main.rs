@@ -62,7 +62,8 @@ async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
     // Before anybody is told where to send what a signal would end.
     let stop = serve::signal();
     println!("listening on http://{}", listener.local_addr()?);
-    serve::serve(listener, gateway.router(), stop).await;
+    let head_time = gateway.read_timeout;
+    serve::serve(listener, gateway.router(), head_time, stop).await;
     Ok(())
 }
 
@@ -82,7 +83,7 @@ async fn demonstrate(args: &Args) -> Result<(), BoxError> {
     println!(r#"  curl {base}/v1/chat/completions -d '{{"model":"chat","messages":[{{"role":"user","content":"Hello?"}}]}}'"#);
     let app = Arc::clone(&gateway).router();
     tokio::select! {
-        () = serve::serve(listener, app, serve::signal()) => Ok(()),
+        () = serve::serve(listener, app, gateway.read_timeout, serve::signal()) => Ok(()),
         ended = demo.run(&base, &gateway, args.calls, args.every.unwrap_or(Duration::from_secs(1))) => ended,
     }
 }

@@ -11,15 +11,14 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, time::sleep};
 
-/// How long a request's head may take to arrive, and how long a connection may be idle between two.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 /// The most bytes that are read ahead of a connection, and so the longest head.
 const HEAD_BYTES: usize = 64 << 10;
 
-/// Serves until `stop`; then takes no further connection, and ends when all calls have.
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
+/// Serves until `stop`; then takes no further connection, and ends when all calls have. The head of a request may take `head_time` to arrive, and a
+/// connection may be idle for as long between two.
+pub(crate) async fn serve(listener: TcpListener, app: Router, head_time: Duration, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {

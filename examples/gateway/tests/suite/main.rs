@@ -7,4 +7,6 @@
 mod contract;
 mod drain;
 mod faults;
+mod hostile;
+mod soak;
 mod support;

@@ -10,3 +10,4 @@ mod guards;
 mod keys;
 mod roles;
 mod routes;
+mod told;

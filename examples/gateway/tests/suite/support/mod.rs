@@ -7,5 +7,5 @@ mod said;
 
 pub(crate) use ask::{Answer, path, question};
 pub(crate) use file::{File, base_url, pair, provider, started};
-pub(crate) use process::{Gateway, run};
+pub(crate) use process::{Gateway, resident, run};
 pub(crate) use said::Said;
