@@ -8,7 +8,7 @@ use crate::table;
 #[derive(Debug, Default)]
 pub(crate) struct Hops {
     past: Vec<Past>,
-    /// Those that were not refused by a layer of ours.
+    /// Those in which the target was asked, and not only kept back by a layer of ours.
     asked: usize,
     /// The earliest recovery that any of them told of.
     recovers: Option<Instant>,
@@ -23,11 +23,11 @@ struct Past {
 }
 
 impl Hops {
-    /// The one to the target at `at` has failed.
-    pub(crate) fn add(&mut self, at: usize, failure: &Failure, now: Instant) {
+    /// The one to the target at `at` has failed, after attempts that had left us if `left`.
+    pub(crate) fn add(&mut self, at: usize, failure: &Failure, left: bool, now: Instant) {
         let refused = table::is_refusal(failure.kind);
         let recovers = failure.hint.retry_after.and_then(|wait| now.checked_add(wait));
-        self.asked += usize::from(!refused);
+        self.asked += usize::from(left || !refused);
         self.recovers = self.recovers.into_iter().chain(recovers).min();
         self.past.push(Past { at, kind: failure.kind, recovers: recovers.filter(|_| refused) });
     }

@@ -129,11 +129,12 @@ where
             self.config.answered(conversation, at, now);
         }
         let failure = outcome.into_failure();
+        let left = failure.is_some() && self.has_left();
         self.record(&target, failure.as_ref(), &answer, now);
         let answer = answer.map(|response| answered_by(response, &target));
         let Some(failure) = failure else { return Step::Answer(self.finish(answer)) };
         self.config.alert(&target, &failure, self.call.as_ref());
-        self.hops.add(at, &failure, now);
+        self.hops.add(at, &failure, left, now);
 
         let role = self.config.targets.role(at).unwrap_or(Role::Ordinary);
         let lists = self.config.lists(&target, role, &failure);
@@ -267,6 +268,12 @@ impl<B, R> Progress<B, R> {
         let counts = |attempt: &Attempt| attempt.failure.is_none_or(&like);
         let of_trail = |call: &Call| call.trail().iter().skip(self.first).filter(|attempt| counts(attempt)).count();
         self.call.as_ref().map_or(self.hops.asked(), of_trail)
+    }
+
+    /// Whether an attempt of this hop left us: a retry may have asked the target, and been refused by a breaker or limiter of ours the next time.
+    fn has_left(&self) -> bool {
+        let left = |attempt: &Attempt| attempt.failure.is_none_or(|kind| !table::is_refusal(kind));
+        self.call.as_ref().is_some_and(|call| call.trail().iter().skip(self.trail).any(left))
     }
 
     /// A retry layer beneath writes down each attempt, the last one too; where there is none, the hop is the attempt, or the last of

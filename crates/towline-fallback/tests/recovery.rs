@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt};
-use towline_core::{BoxError, Call, Facts, Failure, FailureKind, Target};
+use towline_core::{Attempt, BoxError, Call, Facts, Failure, FailureKind, Target};
 use towline_fallback::FallbackLayer;
 
 mod support;
@@ -43,6 +43,23 @@ async fn targets_that_are_kept_back_cost_neither_time_nor_places() {
     let call = call(None);
     let (answer, asked) = ask(&layer(&["a", "b", "c", "d", "e", "f"]), with_call(&call), reply).await;
     assert_eq!((answer.unwrap().status().as_u16(), asked.len(), began.elapsed()), (200, 6, Duration::ZERO));
+}
+
+/// A retry may have asked a target before the next attempt is refused.
+#[tokio::test]
+async fn a_target_that_was_asked_and_then_kept_back_takes_a_place() {
+    let call = Call::new(Facts::default(), Instant::now(), None);
+    let retried = call.clone();
+    let reply = move |_: &str| {
+        for kind in [FailureKind::RateLimited, FailureKind::LimitedLocally] {
+            let mut attempt = Attempt::new(Instant::now(), Instant::now());
+            attempt.failure = Some(kind);
+            retried.record(attempt);
+        }
+        kept_back(FailureKind::LimitedLocally, 9)
+    };
+    let layer = FallbackLayer::new(targets(&["a", "b", "c"])).unwrap().max_targets(2).unwrap();
+    assert_eq!(ask(&layer, with_call(&call), reply).await.1, ["a", "b"]);
 }
 
 #[tokio::test(start_paused = true)]
