@@ -107,19 +107,22 @@ pub fn plans() -> impl Strategy<Value = Plan> {
             (attempts, max_targets, max_attempts, opens_after),
             (per_minute, at_once, tokens),
             (head, deadline),
-        )| Plan {
-            places,
-            callers,
-            attempts,
-            max_targets,
-            max_attempts,
-            opens_after,
-            per_minute,
-            at_once,
-            tokens,
-            head,
-            deadline,
-            roomy: false,
+        )| {
+            Plan {
+                places,
+                callers,
+                attempts,
+                max_targets,
+                max_attempts,
+                opens_after,
+                per_minute,
+                at_once,
+                tokens,
+                head,
+                deadline,
+                roomy: false,
+            }
+            .that_acts()
         },
     )
 }
@@ -148,6 +151,16 @@ pub fn roomy() -> impl Strategy<Value = Plan> {
 }
 
 impl Plan {
+    /// Without policies that could never act, which no stack is built with: limits that end after the call, and attempts of which the first
+    /// target takes all.
+    fn that_acts(mut self) -> Self {
+        let longest = self.deadline - 10;
+        self.head = self.head.min(longest);
+        self.places.iter_mut().for_each(|place| place.head = place.head.map(|head| head.min(longest)));
+        self.max_attempts = self.max_attempts.max(self.attempts_at(0) + 1);
+        self
+    }
+
     pub fn head_at(&self, place: usize) -> u64 {
         self.places[place].head.unwrap_or(self.head)
     }
