@@ -65,29 +65,72 @@ fn above(counts: &Counts, name: &str, window: u64) -> String {
 }
 
 fn tasks() -> Result<(), BoxError> {
-    let rivals: Vec<_> =
-        [Rival::BARE, Rival::OURS, Rival::THEIRS].map(|name| Rival::new(name, 100)).into_iter().collect::<Result<_, _>>()?;
-    let mut best = vec![[0.0_f64; 2]; rivals.len()];
+    let rivals = [Rival::BARE, Rival::OURS, Rival::THEIRS].map(|name| Rival::new(name, 100));
+    let rivals = rivals.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut rates = vec![[const { Vec::new() }; 2]; rivals.len()];
     for round in 0..ROUNDS {
         eprint!("\rtasks on one circuit: round {} of {ROUNDS}", round + 1);
-        for (rival, best) in rivals.iter().zip(&mut best) {
-            for (tasks, best) in [1, 2].into_iter().zip(best) {
+        for (rival, rates) in rivals.iter().zip(&mut rates) {
+            for (tasks, rates) in [1, 2].into_iter().zip(rates) {
                 let made = CALLS * u64::try_from(tasks)?;
-                *best = best.max(made as f64 / rival.tasks(tasks, CALLS)?.as_secs_f64());
+                rates.push(made as f64 / rival.tasks(tasks, CALLS)?.as_secs_f64());
             }
         }
     }
     eprintln!();
     println!(
-        "Calls a second through one circuit, from one tokio task and from two on as many worker threads: the best of {ROUNDS} rounds of {CALLS} calls each.\n"
+        "Calls a second through one circuit, from one tokio task and from two on as many worker threads, of {ROUNDS} rounds of {CALLS} calls each.\n"
     );
-    let theirs =
-        rivals.iter().zip(&best).find(|(rival, _)| rival.name() == Rival::THEIRS).map_or([f64::NAN; 2], |(_, best)| *best);
-    let row = |(rival, [one, two]): (&Rival, &[f64; 2])| {
-        let ratios = [two / one, one / theirs[0], two / theirs[1]].map(|ratio| format!("{ratio:.2}"));
-        [rival.name().to_owned(), thousands(*one), thousands(*two)].into_iter().chain(ratios).collect()
-    };
-    let rows: Vec<_> = rivals.iter().zip(&best).map(row).collect();
-    table::print(&["breaker", "one task", "two tasks", "scaling", "one: times theirs", "two: times theirs"], &rows);
+    let figures: Vec<_> = rates.into_iter().map(|rates| Rates::of(&rates.map(sorted))).collect();
+    let theirs = rivals.iter().zip(&figures).find(|(rival, _)| rival.name() == Rival::THEIRS).map(|(_, figures)| *figures);
+    let theirs = theirs.ok_or("nobody was compared")?;
+    let rows: Vec<_> = rivals.iter().zip(&figures).map(|(rival, figures)| figures.row(rival.name(), &theirs)).collect();
+    let head = [
+        "breaker",
+        "one task, best",
+        "two, best",
+        "scaling",
+        "two: times theirs",
+        "one, median",
+        "two, median",
+        "two: times theirs",
+    ];
+    table::print(&head, &rows);
     Ok(())
+}
+
+/// Calls a second from one task and from two: in the best round, which others at work on the machine disturbed least, and in the middle one.
+#[derive(Clone, Copy)]
+struct Rates {
+    best: [f64; 2],
+    median: [f64; 2],
+}
+
+impl Rates {
+    fn of(sorted: &[Vec<f64>; 2]) -> Self {
+        let at = |nth: usize| {
+            [0, 1].map(|tasks: usize| sorted.get(tasks).and_then(|rates| rates.get(nth)).copied().unwrap_or(f64::NAN))
+        };
+        Self { best: at(ROUNDS - 1), median: at(ROUNDS / 2) }
+    }
+
+    fn row(&self, name: &str, theirs: &Self) -> Vec<String> {
+        let (best, median) = (self.best, self.median);
+        let ratio = |one: f64, other: f64| format!("{:.2}", one / other);
+        vec![
+            name.to_owned(),
+            thousands(best[0]),
+            thousands(best[1]),
+            ratio(best[1], best[0]),
+            ratio(best[1], theirs.best[1]),
+            thousands(median[0]),
+            thousands(median[1]),
+            ratio(median[1], theirs.median[1]),
+        ]
+    }
+}
+
+fn sorted(mut rates: Vec<f64>) -> Vec<f64> {
+    rates.sort_by(f64::total_cmp);
+    rates
 }
