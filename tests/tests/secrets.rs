@@ -197,6 +197,51 @@ async fn a_redirect_takes_no_credential_along() {
     assert_only_its_own(&providers);
 }
 
+/// To a sibling's own address, and with retries in between: the worst place for a key to be taken along to.
+#[tokio::test]
+async fn redirects_to_each_other_after_retries_take_no_credential_along() {
+    for (reversed, step) in [(false, 1), (false, 2), (true, 1), (true, 3)] {
+        for status in [301, 302, 303, 307, 308] {
+            let providers = providers(Vec::new).await;
+            for (at, provider) in providers.iter().enumerate() {
+                let sibling = providers[(at + step) % providers.len()].url("/v1/messages?alt=sse");
+                let redirect = || Reply::status(status).header("location", sibling.clone());
+                // Once for each client.
+                provider.script([Reply::reset(), redirect(), Reply::reset(), redirect()]);
+            }
+            let fallback = || chain(targets(&providers), reversed);
+            let (told, shown) = answer(stack(hyper()).fallback(fallback()).retry(retry()).build().unwrap()).await;
+            let (again, also) = answer(stack(reqwest()).fallback(fallback()).retry(retry()).build().unwrap()).await;
+            assert_eq!((told, again), (status, status), "nobody follows it");
+            assert!(providers.iter().all(|provider| provider.hits() == 4), "each was asked twice by both, and by nobody else");
+            assert_only_its_own(&providers);
+            assert_shows_none(&(shown + &also));
+        }
+    }
+}
+
+/// A header of the caller's that is none of those known for credentials, and not marked as one, is passed on purpose; so is one that a
+/// target was given, to that target.
+#[tokio::test]
+async fn what_is_passed_on_purpose_reaches_those_it_is_meant_for() {
+    let providers = providers(Vec::new).await;
+    let name = http::HeaderName::from_static("authorization");
+    let with =
+        Target::new("a", providers[0].url("")).unwrap().with_header(name, HeaderValue::from_static("Bearer of-the-caller"));
+    let without = Target::new("b", providers[1].url("")).unwrap();
+    let mut request = leaky();
+    request.headers_mut().insert("x-user-id", HeaderValue::from_static("user-of-the-caller"));
+    let service = stack(hyper()).fallback(FallbackLayer::new([with, without]).unwrap()).retry(retry()).build().unwrap();
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 500);
+    for (provider, own) in providers.iter().zip([Some("Bearer of-the-caller"), None]) {
+        assert!(provider.hits() > 0);
+        for received in provider.requests() {
+            assert_eq!((received.header("authorization"), received.header("x-user-id")), (own, Some("user-of-the-caller")));
+            assert!(!all_of(&received).contains(CALLERS));
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_error_and_no_log_line_shows_a_credential() {
     let lines = Log::default();
