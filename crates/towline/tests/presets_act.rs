@@ -201,6 +201,18 @@ impl Queue for Tickets {
     }
 }
 
+/// Takes two seconds for it.
+struct Slow;
+
+impl Queue for Slow {
+    fn take_over(&self, _: Request<Bytes>, _: &Failure) -> Handover {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(Response::builder().status(202).body(Bytes::new())?)
+        })
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_queued_rather_than_failed() {
     let batch =
@@ -212,6 +224,25 @@ async fn a_batch_is_queued_rather_than_failed() {
     let (transport, log) = providers(|who| if who == "a" { Does::KeepsSilent } else { Does::Answers });
     let came = ask(&batch(transport), ASK).await;
     assert_eq!((&*came.what, &*log.take(), came.after), ("200", "a b", 300.0), "it is patient");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_has_run_out_of_time_is_queued_by_a_queue_that_takes_a_while() {
+    let short = Preset::batch().with(|batch| {
+        (batch.deadline, batch.stream_deadline) = (Duration::from_secs(60), Duration::from_secs(60));
+        (batch.head, batch.first_content) = (Duration::from_secs(50), Duration::from_secs(50));
+        (batch.backoff.1, batch.throttle_backoff.1) = (Duration::from_secs(9), Duration::from_secs(9));
+        (batch.idle, batch.content_idle) = (Duration::from_secs(9), Duration::from_secs(9));
+        batch.max_server_delay = Duration::from_secs(9);
+    });
+    let (transport, log) = providers(|_| Does::KeepsSilent);
+    let stack = towline::stack(transport).preset(short).queue(Slow).targets(["a", "b"].map(target)).unwrap();
+    let came = ask(&stack, ASK).await;
+    assert_eq!(
+        (&*came.what, &*log.take(), came.after),
+        ("202 queued", "a b", 57.0),
+        "five seconds before the end, and two for the queue"
+    );
 }
 
 #[tokio::test(start_paused = true)]

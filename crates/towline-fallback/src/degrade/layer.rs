@@ -42,7 +42,8 @@ use super::{answer, cache::Cache, canonical::Canonical, mark::Queue, service::De
 ///
 /// 1. [`cache`](Self::cache): the good answer to the same request that is not older than the cache's time to live. A stream is given
 ///    as a stream, chunk by chunk as it came.
-/// 2. [`queue`](Self::queue): what the user's queue says that took the request over.
+/// 2. [`queue`](Self::queue): what the user's queue says that took the request over. So that there is time for it, the call beneath ends
+///    before its deadline then: by a tenth of the time left, 5 s at most.
 /// 3. [`answer`](Self::answer), [`answer_with`](Self::answer_with): the one that was designed beforehand.
 /// 4. The failure, as it came. With nothing configured that is all: it fails loudly.
 ///

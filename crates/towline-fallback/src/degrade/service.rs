@@ -4,13 +4,15 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
-use towline_core::{BoxError, Error, body::TryClone};
+use towline_core::{BoxError, Call, Error, body::TryClone};
 
 use super::{asked::Asked, body::DegradeBody, future::DegradeFuture, layer::Config};
 
@@ -63,12 +65,27 @@ where
         }
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.config.is_empty() {
             return DegradeFuture::passed(self.inner.call(request));
         }
         let asked = Box::new(Asked::new(&self.config, &request));
+        if self.config.queue.is_some() {
+            leave_time(request.extensions_mut(), Instant::now());
+        }
         DegradeFuture::new(self.inner.clone(), asked, request)
+    }
+}
+
+/// What is left of a call for its queue: a tenth of its time, or this much.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// Has the call beneath end before its deadline, since whoever is handed over at the deadline is cut off with the call.
+fn leave_time(extensions: &mut Extensions, now: Instant) {
+    let Some((call, end)) = Call::of(extensions).and_then(|call| Some((call.clone(), call.deadline()?))) else { return };
+    let share = (end.saturating_duration_since(now) / 10).min(HAND_OVER);
+    if let Some(earlier) = end.checked_sub(share) {
+        extensions.insert(call.until(earlier));
     }
 }
 
