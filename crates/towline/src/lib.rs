@@ -10,6 +10,8 @@ mod metrics;
 mod preset;
 #[cfg(feature = "stack")]
 mod stack;
+#[cfg(feature = "tokenizer")]
+pub mod tokenizer;
 #[cfg(feature = "tracing")]
 mod tracing;
 
@@ -40,33 +42,37 @@ pub use stack::{Stack, StackService, stack};
 pub use tracing::TracingObserver;
 
 #[cfg(feature = "call")]
-pub use towline_call::{CallLayer, CallService};
+pub use towline_call::{CallFuture, CallLayer, CallService};
 #[cfg(feature = "circuit-breaker")]
 pub use towline_circuit_breaker::{
-    CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState, CircuitStatus, Transition, Transitions, Verdict,
+    CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState, CircuitStatus, GuardedBody,
+    ResponseFuture as CircuitBreakerFuture, Transition, Transitions, Verdict,
 };
 #[cfg(feature = "classify")]
-pub use towline_classify::{Classify, ClassifyLayer};
+pub use towline_classify::{ClassifiedBody, Classify, ClassifyLayer, ResponseFuture as ClassifyFuture};
 pub use towline_core::{
     Attempt, Authorize, Authorized, BoxError, Call, Credential, Dialect, Error, Event, Facts, Failure, FailureKind, Hint,
     InvalidConfig, Jitter, Observe, Observer, Origin, Outcome, Phase, Price, RetryBudget, RetryVerdict, Scope, StopReason,
-    StreamEnd, StreamHandle, Target, Unsigned, Usage, body, for_body,
+    StreamEnd, StreamHandle, Target, Unsigned, Usage, Withdrawal, body, for_body,
 };
 #[cfg(feature = "fallback")]
 pub use towline_fallback::{
-    AuthorizeLayer, AuthorizeService, Cache, Degrade, DegradeBody, DegradeLayer, Degraded, Fallback, FallbackLayer, Handover,
-    KeyState, KeysExhausted, Queue, Tokens, Via,
+    AuthorizeFuture, AuthorizeLayer, AuthorizeService, Cache, Degrade, DegradeBody, DegradeFuture, DegradeLayer, Degraded,
+    Fallback, FallbackLayer, Handover, KeyState, KeysExhausted, Queue, ResponseFuture as FallbackFuture, Tokens, Via, ViaFuture,
 };
 #[cfg(feature = "rate-limit")]
 pub use towline_rate_limit::{
-    Dimension, Estimate, Estimated, Limits, Profile, RateLimit, RateLimitHandle, RateLimitLayer, RequestTooLarge,
+    Dimension, Estimate, Estimated, LimitedBody, Limits, Profile, RateLimit, RateLimitHandle, RateLimitLayer, RequestTooLarge,
+    ResponseFuture as RateLimitFuture,
 };
 #[cfg(feature = "reqwest")]
-pub use towline_reqwest::Reqwest;
+pub use towline_reqwest::{RelativeUri, Reqwest, ResponseBody as ReqwestBody, ResponseFuture as ReqwestFuture};
 #[cfg(feature = "retry")]
-pub use towline_retry::{Retry, RetryLayer};
+pub use towline_retry::{ResponseFuture as RetryFuture, Retry, RetryLayer};
 #[cfg(feature = "timeout")]
-pub use towline_timeout::{ConnectTimeout, Timeout, TimeoutLayer};
+pub use towline_timeout::{
+    ConnectFuture, ConnectTimeout, Limits as TimeLimits, ResponseFuture as TimeoutFuture, TimedBody, Timeout, TimeoutLayer,
+};
 
 /// The README's example is a test.
 #[cfg(doctest)]
