@@ -102,7 +102,8 @@ fn suffix(path: &str) -> PathFacts {
 /// Azure's `/openai/deployments/{model}/...`.
 fn deployment(path: &str) -> Option<Range<usize>> {
     const BEFORE: &str = "/openai/deployments/";
-    let start = path.find(BEFORE)? + BEFORE.len();
+    // Looked for in every path, most of which are shorter than what it takes to prepare a search by `str`.
+    let start = memchr::memmem::find(path.as_bytes(), BEFORE.as_bytes())? + BEFORE.len();
     let length = path.get(start..)?.find('/')?;
     Some(start..start + length).filter(|range| !range.is_empty())
 }

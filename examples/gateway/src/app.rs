@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::time::{Instant, timeout};
-use tower::ServiceExt;
+use tower::Service;
 use towline::{Call, Dialect, MetricsObserver, axum::refusal};
 use towline_wire::facts;
 
@@ -75,7 +75,7 @@ impl Gateway {
             prometheus,
             recent: Mutex::default(),
             read_timeout: config.read_timeout.map_or(Duration::from_secs(30), |time| time.0),
-            max_body: config.max_body.map_or(32 << 20, |size| size.0),
+            max_body: config.max_body(),
             keys: config.auth.as_ref().map(own_keys).transpose()?.unwrap_or_default(),
             next_id: (rand::random(), AtomicU64::new(0)),
         }))
@@ -116,7 +116,7 @@ impl Gateway {
             head.headers.entry(VERSION).or_insert(HeaderValue::from_static("2023-06-01"));
         }
         head.extensions.insert(Call::new(facts, began, None));
-        Ok(model.stack.clone().oneshot(Request::from_parts(head, Full::new(body))).await.unwrap_or_else(|never| match never {}))
+        Ok((&model.stack).call(Request::from_parts(head, Full::new(body))).await.unwrap_or_else(|never| match never {}))
     }
 
     /// Whether a caller has shown one of the gateway's own keys. All are compared, each in constant time.
@@ -166,6 +166,13 @@ impl Gateway {
             recent.push_back((id, call));
             let _ = if recent.len() > RECENT { recent.pop_front() } else { None };
         }
+    }
+
+    /// All models with their stacks, in words.
+    pub(crate) fn explain(&self) -> String {
+        let of =
+            |(name, model): (&String, &Served)| format!("model {name:?}, by {}\n{}\n", path_of(model.dialect), model.explained);
+        self.models.iter().map(of).collect()
     }
 
     /// The attempts of a recent call, in words.
@@ -220,7 +227,7 @@ async fn models(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
 }
 
 fn dialect_of(request: &Request) -> Option<Dialect> {
-    facts::read(request.uri(), b"").dialect
+    facts::dialect(request.uri().path())
 }
 
 fn path_of(dialect: Dialect) -> &'static str {

@@ -16,7 +16,7 @@ use towline::{Dialect, InvalidConfig};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) listen: Option<Address>,
-    pub(crate) max_body: Option<Size>,
+    max_body: Option<Size>,
     /// How long the head of a request may take to arrive, and how long its body.
     pub(crate) read_timeout: Option<Time>,
     pub(crate) auth: Option<Auth>,
@@ -93,6 +93,13 @@ pub(crate) struct Destination {
 pub(crate) struct Substitute {
     pub(crate) text: Option<String>,
     pub(crate) cache: Option<Time>,
+}
+
+impl Config {
+    /// In bytes.
+    pub(crate) fn max_body(&self) -> usize {
+        self.max_body.map_or(32 << 20, |size| size.0)
+    }
 }
 
 impl Model {

@@ -56,6 +56,7 @@ async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
     let config = source.config()?;
     let gateway = Gateway::new(&config, recorder()?).map_err(|problem| source.invalid(&problem))?;
     if args.check {
+        print!("{}", gateway.explain());
         return Ok(());
     }
     let listener = bind(args.listen.as_deref(), &config).await?;

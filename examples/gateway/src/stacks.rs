@@ -31,6 +31,8 @@ pub(crate) type Client = legacy::Client<ConnectTimeout<HttpsConnector<HttpConnec
 pub(crate) struct Served {
     pub(crate) dialect: Dialect,
     pub(crate) targets: Vec<Target>,
+    /// The stack in words.
+    pub(crate) explained: String,
     pub(crate) stack: Edge<StackService<Client>>,
 }
 
@@ -78,9 +80,10 @@ impl Shared {
     fn model(&self, config: &Config, model: &Model) -> Result<Served, Problem> {
         let none = || Problem("targets".into(), "needs at least one target".into());
         let dialect = provider(config, "targets[0]", model.targets.first().ok_or_else(none)?)?.dialect.0;
+        let most = model.max_elapsed.map_or(Duration::MAX, |limit| limit.0);
         let targets = |list: &str| {
             let of_list = model.destinations().filter(|(field, _)| field.starts_with(list));
-            of_list.map(|(field, to)| target(config, &field, to, dialect)).collect::<Result<Vec<_>, _>>()
+            of_list.map(|(field, to)| target(config, &field, to, dialect, most)).collect::<Result<Vec<_>, _>>()
         };
         let (window, policy) = ("context_window_targets", "content_policy_targets");
         let mut fallback =
@@ -98,7 +101,7 @@ impl Shared {
         let (mut stack, mut call, mut retry) =
             (towline::stack(self.client.clone()).fallback(fallback), CallLayer::new(), self.retry.clone());
         if let Some(name) = &model.preset {
-            let preset = preset(name)?;
+            let preset = preset(name, most)?;
             (call, retry) = layers(&preset, retry).map_err(Problem::at("preset"))?;
             stack = stack.preset(preset);
         }
@@ -113,13 +116,13 @@ impl Shared {
         if let Some(substitute) = &model.degrade {
             stack = stack.degrade(degrade(substitute)?);
         }
-        // What all share comes last, since a preset and an observer would give this stack layers of its own. How large a body may be was
-        // seen where it was read.
-        let stack = stack.observer(self.observer.clone()).call(call.max_body(usize::MAX)).retry(retry);
+        // What all share comes last, since a preset and an observer would give this stack layers of its own.
+        let stack = stack.observer(self.observer.clone()).call(call.max_body(config.max_body())).retry(retry);
         let stack = stack.circuit_breaker(self.circuit_breaker.clone()).rate_limit(self.rate_limit.clone());
-        let stack = stack.authorize(self.authorize.clone()).shared_with(config.models.iter().flat_map(names)).build();
-        let stack = stack.map_err(Problem::at(if model.preset.is_some() { "preset" } else { "targets" }))?;
-        Ok(Served { dialect, targets: known, stack: EdgeLayer::new().retell(true).layer(stack) })
+        let stack = stack.authorize(self.authorize.clone()).shared_with(config.models.iter().flat_map(names));
+        let explained = stack.explain();
+        let stack = stack.build().map_err(Problem::at(if model.preset.is_some() { "preset" } else { "targets" }))?;
+        Ok(Served { dialect, targets: known, explained, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
 }
 
@@ -135,7 +138,8 @@ fn provider<'a>(config: &'a Config, field: &str, to: &Destination) -> Result<&'a
     })
 }
 
-fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> Result<Target, Problem> {
+/// A target of a model whose calls take `most` at most.
+fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect, most: Duration) -> Result<Target, Problem> {
     let provider = provider(config, field, to)?;
     if provider.dialect.0 != dialect {
         let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
@@ -146,7 +150,8 @@ fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> R
         target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
     }
     for (phase, limit) in [(Phase::FirstContent, to.first_token_timeout), (Phase::Total, to.timeout)] {
-        if let Some(limit) = limit {
+        // One that is no shorter than the whole call would never pass.
+        if let Some(limit) = limit.filter(|limit| limit.0 < most) {
             target = target.with_timeout(phase, limit.0).map_err(Problem::at(field))?;
         }
     }
@@ -205,12 +210,20 @@ fn reviewed(target: &Target, failure: &Failure, call: Option<&Call>) {
     eprintln!("for review: {} refused a request to {model}: {failure}", target.name());
 }
 
-/// A preset, without the role that a file cannot fill.
-fn preset(name: &str) -> Result<Preset, Problem> {
+/// A preset, without the role that a file cannot fill, and with no time that is longer than the whole call.
+fn preset(name: &str, most: Duration) -> Result<Preset, Problem> {
     let known = || Preset::all().map(|preset| preset.name).join(", ");
     let unknown = || Problem("preset".into(), format!("there is no preset {name:?}; there are: {}", known()));
-    let preset = Preset::by_name(name).ok_or_else(unknown)?;
-    Ok(preset.with(|preset| preset.answer_headers = true).without(Role::Queue))
+    let preset = Preset::by_name(name).ok_or_else(unknown)?.without(Role::Queue);
+    Ok(preset.with(|preset| {
+        preset.answer_headers = true;
+        (preset.deadline, preset.stream_deadline) = (preset.deadline.min(most), preset.stream_deadline.min(most));
+        let within = [&mut preset.head, &mut preset.first_content, &mut preset.idle, &mut preset.content_idle];
+        let waits = [&mut preset.max_server_delay, &mut preset.backoff.1, &mut preset.throttle_backoff.1, &mut preset.limit_wait];
+        within.into_iter().chain(waits).filter(|time| **time >= most).for_each(|time| *time = most / 2);
+        preset.backoff.0 = preset.backoff.0.min(preset.backoff.1);
+        preset.throttle_backoff.0 = preset.throttle_backoff.0.min(preset.throttle_backoff.1);
+    }))
 }
 
 /// What a preset says of calls, and of retries, whose budgets stay shared.
@@ -235,7 +248,7 @@ fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
     let (mut all, mut known) = (CircuitBreakerLayer::new(), HashSet::new());
     for (nth, model) in config.models.iter().enumerate() {
         let at_preset = |Problem(field, what)| Problem(format!("models[{nth}].{field}"), what);
-        let of_preset = |name: &String| preset(name)?.circuit_breaker_layer().map_err(Problem::at("preset"));
+        let of_preset = |name: &String| preset(name, Duration::MAX)?.circuit_breaker_layer().map_err(Problem::at("preset"));
         let of_preset = model.preset.as_ref().map(of_preset).transpose().map_err(at_preset)?;
         for (_, to) in model.destinations() {
             let own = config.providers.get(&to.provider).and_then(|provider| provider.circuit_breaker.as_ref());

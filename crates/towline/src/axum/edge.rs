@@ -92,6 +92,14 @@ impl<S> Edge<S> {
     pub fn into_inner(self) -> S {
         self.inner
     }
+
+    fn begin<B>(&self, request: Request<B>) -> ResponseFuture<S, Request<B>>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        let (dialect, retell) = (dialect_of(request.uri()), self.retell);
+        ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect, retell }
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for Edge<S>
@@ -111,9 +119,28 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let dialect = dialect_of(request.uri());
-        let retell = self.retell;
-        ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect, retell }
+        self.begin(request)
+    }
+}
+
+/// The same, without a copy of it.
+impl<S, B, R> Service<Request<B>> for &Edge<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S, Request<B>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.begin(request)
     }
 }
 

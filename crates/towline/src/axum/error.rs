@@ -10,7 +10,7 @@ use towline_core::{Dialect, Error, Failure, FailureKind, Origin};
 
 /// The dialect that a path speaks.
 pub(super) fn dialect_of(uri: &Uri) -> Option<Dialect> {
-    towline_wire::facts::read(uri, b"").dialect
+    towline_wire::facts::dialect(uri.path())
 }
 
 /// The status with which a failure that has no response of its own is answered. The table stands at the [module](super).
