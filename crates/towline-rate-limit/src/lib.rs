@@ -60,8 +60,9 @@
 //!    [`queue`](RateLimitLayer::queue) others wait already, or if the deadline of its [`Call`](towline_core::Call) would pass
 //!    meanwhile. A refused request is charged nothing.
 //! 5. Otherwise it waits in line, in the order in which they came, until all who came before it have passed and it fits. Only
-//!    the head of the line watches the clock; nobody who comes later passes it by. When its turn comes and its deadline
-//!    has passed after all, or if it turns out that it would wait longer than `max_wait`, it is not sent.
+//!    the head of the line watches the clock; nobody who comes later passes it by. When its deadline passes in line after all,
+//!    it ends then. If the gate closes for longer than it has time, it is refused at once, wherever it stands; if it turns out when
+//!    its turn comes that it would wait longer than `max_wait`, then.
 //! 6. Having passed, it readies a clone of the service beneath, and calls that one. So nobody in line holds a
 //!    connection or a permit.
 //! 7. When its answer has ended, it is charged what it has really cost.

@@ -1,15 +1,21 @@
 //! One set of limits with its line: the books, who waits, and whose turn it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use towline_core::Observer;
 
 use crate::{
     books::{Books, Charge, Terms, Wait},
     cost::{Cost, Estimated},
     reservation::Reservation,
-    sync::{Mutex, MutexGuard, Notify, Semaphore},
+    sync::{Mutex, MutexGuard, Notify, Permit, Semaphore},
     too_large::RequestTooLarge,
 };
 
@@ -21,6 +27,8 @@ pub(crate) struct Limiter {
     turnstile: Semaphore,
     /// Told when something came back, so that the head of the line looks again.
     came_back: Notify,
+    /// Told when the gate closes, to those who stand behind.
+    closes: Notify,
     observer: Observer,
 }
 
@@ -63,7 +71,8 @@ pub(crate) enum TooLate {
 
 impl Limiter {
     pub(crate) fn new(terms: Terms, observer: Observer, now: Instant) -> Self {
-        Self { books: Mutex::new(Books::new(terms, now)), turnstile: Semaphore::new(1), came_back: Notify::new(), observer }
+        let (came_back, closes) = (Notify::new(), Notify::new());
+        Self { books: Mutex::new(Books::new(terms, now)), turnstile: Semaphore::new(1), came_back, closes, observer }
     }
 
     /// Admits a request, gives it a place in line, or refuses it. `deadline` is asked only if there is a wait.
@@ -115,6 +124,20 @@ impl Limiter {
         }
     }
 
+    /// Somebody was told to stop, for so long: whoever waits and has not so much time is to know it now. Returns for how long, if
+    /// that is news.
+    pub(crate) fn stop(&self, charge: &Charge, hint: Option<Duration>) -> Option<Duration> {
+        let mut books = self.books.lock();
+        let pause = books.stop(Instant::now(), charge, hint);
+        let somebody_waits = books.line().waiting > 0;
+        drop(books);
+        if somebody_waits && pause.is_some() {
+            self.came_back.notify_one();
+            self.closes.notify_waiters();
+        }
+        pause
+    }
+
     /// Who is told what is decided.
     pub(crate) const fn observer(&self) -> &Observer {
         &self.observer
@@ -132,14 +155,49 @@ impl Place {
     /// It is woken when it becomes the head of the line, when its tokens should be there, and when something came back.
     pub(crate) async fn turn(mut self) -> Result<Reservation, TooLate> {
         let limiter = Arc::clone(&self.limiter);
-        // It is never closed, so the error is none that can come; without a turn there would be more watching the clock, no more.
-        let _turn = limiter.turnstile.acquire().await;
+        let head = self.head(&limiter);
+        let _turn = match self.deadline {
+            Some(deadline) => timeout_at(deadline, head).await.map_err(|_| TooLate::Passed)??,
+            None => head.await?,
+        };
         loop {
             match self.look(Instant::now())? {
                 Ok(charge) => return Ok(Reservation::new(Arc::clone(&limiter), charge)),
                 Err(wait) => drop(timeout(wait, limiter.came_back.notified()).await),
             }
         }
+    }
+
+    /// Stands behind the others until it is the head of the line, unless the gate closes for longer than it has time.
+    async fn head<'a>(&self, limiter: &'a Limiter) -> Result<Option<Permit<'a>>, TooLate> {
+        let mut turn = pin!(limiter.turnstile.acquire());
+        loop {
+            let mut closes = pin!(limiter.closes.notified());
+            let moved = poll_fn(|cx: &mut Context<'_>| {
+                if let Poll::Ready(turn) = turn.as_mut().poll(cx) {
+                    // The turnstile is never closed; without a turn more would watch the clock, and that is all.
+                    return Poll::Ready(Ok(Some(turn.ok())));
+                }
+                if closes.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(None));
+                }
+                // Asked when one listens already, so that nothing is missed.
+                self.is_shut_out(Instant::now()).map_or(Poll::Pending, |late| Poll::Ready(Err(late)))
+            });
+            if let Some(turn) = moved.await? {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Whether the gate stays closed for longer than it has time.
+    fn is_shut_out(&self, now: Instant) -> Option<TooLate> {
+        let mut books = self.limiter.books.lock();
+        if books.closed_for(now).is_zero() {
+            return None;
+        }
+        let wait = books.wait(now, self.cost).time;
+        [self.deadline, self.until].into_iter().any(|end| passes(end, now, wait)).then_some(TooLate::Would(wait))
     }
 
     /// Takes the tokens and leaves the line in one step, so that nobody comes in between; or tells how long it still

@@ -118,7 +118,7 @@ impl Reservation {
     /// A 429 stops everybody.
     fn told_to_stop(&self, failure: &Failure) {
         if failure.kind == FailureKind::RateLimited {
-            let pause = self.limiter.books().stop(Instant::now(), &self.charge, failure.hint.retry_after);
+            let pause = self.limiter.stop(&self.charge, failure.hint.retry_after);
             if let Some(pause) = pause {
                 self.limiter.observer().tell(&Event::LimitClosed { target: self.target.as_ref(), pause });
             }

@@ -4,10 +4,10 @@
 #[cfg(not(towline_loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(towline_loom))]
-pub(crate) use tokio::sync::{Notify, Semaphore};
+pub(crate) use tokio::sync::{Notify, Semaphore, SemaphorePermit as Permit};
 
 #[cfg(towline_loom)]
-pub(crate) use self::known::{Mutex, MutexGuard, Notify, Semaphore};
+pub(crate) use self::known::{Mutex, MutexGuard, Notify, Permit, Semaphore};
 
 /// `loom`'s lock with the face of `parking_lot`'s; and tokio's own semaphore and bell, which are taken at their word: each thing
 /// that is done to one of them is one step, before which `loom` may have another thread go first.
@@ -73,6 +73,11 @@ mod known {
         pub(crate) fn notify_one(&self) {
             self.steps.step();
             self.bell.notify_one();
+        }
+
+        pub(crate) fn notify_waiters(&self) {
+            self.steps.step();
+            self.bell.notify_waiters();
         }
 
         pub(crate) async fn notified(&self) {

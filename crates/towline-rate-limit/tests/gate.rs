@@ -131,6 +131,47 @@ async fn the_observer_is_told_once_when_the_gate_closes_when_it_stays_closed_lon
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_stands_in_line_when_the_gate_closes_for_longer_than_it_has_time_is_refused_at_once_and_the_others_stay() {
+    let provider = Provider::new([told(&[]), stop("20")]);
+    let layer = whole(Limits::none().requests_per_minute(few(60))).max_wait(ms(60_000));
+    let (handle, service) = (layer.handle(), layer.layer(provider.clone()));
+    let began = Instant::now();
+    let call = |left: u64| tokio::spawn(service.clone().oneshot(common::within(ms(left))));
+    // The second is told to stop after a second. Of those behind it the first, the third and the last have time.
+    let calls: Vec<_> = [60_000, 60_000, 50_000, 10_000, 50_000, 15_000, 7_000, 50_000].map(call).into();
+    tokio::time::sleep(ms(1001)).await;
+    assert_eq!((provider.asked().len(), handle.waiting(None), handle.closed_for(None)), (2, 3, ms(19_999)));
+    let mut refused = Vec::new();
+    for (nth, call) in calls.into_iter().enumerate() {
+        if let Err(error) = call.await.unwrap() {
+            assert!(
+                error.kind() == FailureKind::LimitedLocally && error.failure().hint.retry_after > Some(ms(19_000)),
+                "{error}"
+            );
+            refused.push(nth);
+        }
+    }
+    assert_eq!(refused, [3, 5, 6]);
+    assert!(began.elapsed() < ms(30_000), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_closes_the_gate_of_its_own_key_alone() {
+    let layer = whole(Limits::none().requests_per_minute(few(600))).max_wait(ms(0));
+    let layer = layer.key(|head| head.headers.get("x-tenant")?.to_str().ok().map(Into::into));
+    let service = layer.layer(Provider::new([stop("2")]));
+    let of = |tenant: &'static str| {
+        let mut request = to("a");
+        request.headers_mut().insert("x-tenant", http::HeaderValue::from_static(tenant));
+        request
+    };
+    service.clone().oneshot(of("one")).await.unwrap();
+    service.clone().oneshot(of("one")).await.unwrap_err();
+    service.oneshot(of("two")).await.unwrap();
+    assert_eq!((layer.handle().closed_for(Some("one")), layer.handle().closed_for(Some("two"))), (ms(2000), ms(0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn headers_lower_what_is_left_by_the_one_exhausted_dimension_and_never_raise_it() {
     let limits = Limits::none().requests_per_minute(few(6000)).tokens_per_minute(n(60_000));
     let (requests, tokens) = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens");

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tokio::{task::JoinHandle, time::Instant};
 use tower::{Layer, Service, ServiceExt};
 use towline_core::{BoxError, Error, FailureKind, Observer};
-use towline_rate_limit::{LimitedBody, RateLimit, RateLimitLayer};
+use towline_rate_limit::{LimitedBody, Limits, RateLimit, RateLimitLayer};
 use towline_testkit::{PollCount, counted};
 
 const fn ms(ms: u64) -> Duration {
@@ -148,6 +148,24 @@ async fn whose_deadline_passes_in_line_after_all_is_not_sent() {
     assert_eq!(late.await.unwrap_err().kind(), FailureKind::DeadlineExceeded);
     service.clone().oneshot(Request::new(1)).await.unwrap();
     assert_eq!(log.calls(), [(0, 0), (1501, 1)], "and its token is there for the next");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_deadline_passes_behind_one_who_waits_longer_ends_then() {
+    // One place for calls at once, and nobody knows when it will be free.
+    let layer = RateLimitLayer::new(Limits::none().concurrency(burst(1)));
+    let service = layer.layer(tower::service_fn(|request: Request<usize>| async move {
+        if *request.body() == 0 { Ok::<_, BoxError>(Response::new(String::new())) } else { pending().await }
+    }));
+    let holder = tokio::spawn(service.clone().oneshot(Request::new(1)));
+    let head = tokio::spawn(service.clone().oneshot(Request::new(0)));
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    let error = service.clone().oneshot(within(ms(700))).await.unwrap_err();
+    assert_eq!((error.kind(), began.elapsed()), (FailureKind::DeadlineExceeded, ms(700)));
+    assert_eq!(layer.handle().waiting(None), 1);
+    holder.abort();
+    head.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use loom::thread::{self, JoinHandle, Thread};
+use loom::thread::{self, JoinHandle};
 use towline_core::Usage;
 
 use super::*;
@@ -21,13 +21,15 @@ type Turn = Pin<Box<dyn Future<Output = Result<Reservation, TooLate>>>>;
 
 const ONE: Estimated = asks(1);
 /// No race needs more switches to be seen, and each more makes many more orders.
-const SWITCHES: usize = 5;
+const SWITCHES: usize = 4;
 
-struct Unpark(Thread);
+/// Whether somebody was woken. loom's own parking forgets it where the thread has to wait for a lock in between.
+struct Woken(loom::sync::Mutex<bool>, loom::sync::Condvar);
 
-impl Wake for Unpark {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        *self.0.lock().unwrap() = true;
+        self.1.notify_one();
     }
 }
 
@@ -43,12 +45,17 @@ fn model(test: impl Fn() + Send + Sync + 'static) {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let (waker, mut future) = (Waker::from(Arc::new(Unpark(thread::current()))), pin!(future));
+    let woken = Arc::new(Woken(loom::sync::Mutex::new(false), loom::sync::Condvar::new()));
+    let (waker, mut future) = (Waker::from(Arc::clone(&woken)), pin!(future));
     loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
         }
+        let mut was = woken.0.lock().unwrap();
+        while !*was {
+            was = woken.1.wait(was).unwrap();
+        }
+        *was = false;
     }
 }
 
@@ -190,7 +197,7 @@ fn nobody_passes_a_gate_that_was_closed_and_each_in_line_is_let_out_once() {
         let asked = [asks(Some(in_line)), asks(None)];
         // The head of the line finds its token, or the gate closed.
         advance(&limiter, Duration::from_millis(20));
-        let _pause = limiter.books().stop(Instant::now(), first.charge(), Some(PAUSE));
+        let _pause = limiter.stop(first.charge(), Some(PAUSE));
         closed.store(true, loom::sync::atomic::Ordering::Release);
         // Open, and long enough for a token.
         advance(&limiter, 2 * PAUSE);
@@ -198,6 +205,27 @@ fn nobody_passes_a_gate_that_was_closed_and_each_in_line_is_let_out_once() {
         let within = |(was_closed, at): &&(bool, Duration)| *was_closed && *at < PAUSE + Duration::from_millis(20);
         assert_eq!(passed.iter().find(within), None, "{passed:?}");
         assert_eq!((waiting(&limiter), left(&limiter, D::RequestsPerDay)), (0, 97), "of a hundred at once");
+    });
+}
+
+#[test]
+fn who_comes_to_stand_behind_while_the_gate_closes_hears_of_it() {
+    model(|| {
+        let limiter = limiter(Limits::none().requests_per_minute(few(6000)));
+        let first = pass(&limiter, ONE);
+        let head = in_line(&limiter, ONE);
+        let stops = {
+            let limiter = Arc::clone(&limiter);
+            thread::spawn(move || limiter.stop(first.charge(), Some(Duration::from_secs(60))))
+        };
+        let bounds = Bounds { max_wait: Duration::from_secs(1), queue: 10 };
+        let late = match Arc::clone(&limiter).enter(Instant::now(), ONE, bounds, || None) {
+            Entry::Waiting(place, _) => matches!(block_on(place.turn()), Err(TooLate::Would(_))),
+            entry => matches!(entry, Entry::Refused(_)),
+        };
+        assert!(late && stops.join().unwrap().is_some());
+        drop(head);
+        assert_eq!(waiting(&limiter), 0);
     });
 }
 
