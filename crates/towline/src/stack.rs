@@ -214,7 +214,7 @@ impl<S> Stack<S> {
     /// A policy that could never act, by its field, with what would be right:
     ///
     /// - a number of a preset that makes no sense, or a role that it needs and that nobody fills, or vectors of two models;
-    /// - a time limit of an attempt, of a target or of the call, a wait or an obeyed `Retry-After` that is no shorter than the call's deadline;
+    /// - a time limit of an attempt, of a target (but its total) or of the call, a wait or an obeyed `Retry-After` that is no shorter than the call's deadline;
     ///   waits where there is one attempt;
     /// - a limit on first content that is longer than classify holds a stream;
     /// - `max_attempts` of the fallback that the first target takes alone; what is for a second target where there is one only; a list of

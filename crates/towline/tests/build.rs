@@ -79,6 +79,12 @@ fn a_policy_that_could_never_act_is_an_error_which_names_its_field() {
 }
 
 #[test]
+fn a_targets_total_may_be_longer_than_the_calls_of_one_stack() {
+    let slow = target("slow").with_timeout(Phase::Total, secs(120)).unwrap();
+    assert!(stack().targets([slow]).unwrap().build().is_ok());
+}
+
+#[test]
 fn an_error_names_the_value_and_what_would_be_right() {
     let told = wrong(&stack().attempt_timeout(TimeoutLayer::new().head(secs(90)).unwrap())).to_string();
     assert_eq!(
