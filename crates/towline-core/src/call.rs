@@ -38,6 +38,8 @@ struct Inner {
     began: Instant,
     trail: Mutex<Vec<Attempt>>,
     has_alternative: AtomicBool,
+    /// When the first of the other targets recovers.
+    others_recover: Mutex<Option<Instant>>,
     /// The time limit that is being enforced, and when it passed.
     cut_off: Mutex<Option<(Duration, Instant)>>,
 }
@@ -83,7 +85,8 @@ impl Call {
     #[must_use]
     pub fn new(facts: Facts, began: Instant, deadline: Option<Instant>) -> Self {
         let (trail, cut_off) = (Mutex::default(), Mutex::default());
-        let inner = Inner { facts, began, trail, has_alternative: AtomicBool::new(false), cut_off };
+        let (has_alternative, others_recover) = (AtomicBool::new(false), Mutex::default());
+        let inner = Inner { facts, began, trail, has_alternative, others_recover, cut_off };
         Self(Arc::new(Granted { deadline, inner: Holds::Itself(inner) }))
     }
 
@@ -143,6 +146,18 @@ impl Call {
     /// Says whether another target waits, for the hop that begins now.
     pub fn set_alternative(&self, waits: bool) {
         self.inner().has_alternative.store(waits, Ordering::Relaxed);
+    }
+
+    /// When the first of the other targets recovers, where layers of ours keep all of them back: whoever would have to wait here for longer
+    /// than until then is served sooner there. `None` unless a fallback has said so.
+    #[must_use]
+    pub fn others_recover(&self) -> Option<Instant> {
+        *self.inner().others_recover.lock()
+    }
+
+    /// Says when the first of the other targets recovers, for the hop that begins now.
+    pub fn set_others_recover(&self, at: Option<Instant>) {
+        *self.inner().others_recover.lock() = at;
     }
 
     /// Adds a line to the trail.

@@ -58,8 +58,8 @@ impl Hops {
         self.recovers
     }
 
-    /// The first to be let through, of those that a layer of ours refused.
-    pub(crate) fn soonest(&self) -> Option<(Instant, usize)> {
-        self.past.iter().filter_map(|past| Some((past.recovers?, past.at))).min()
+    /// The first to be let through, of those that layers of ours refused like this.
+    pub(crate) fn soonest(&self, like: impl Fn(FailureKind) -> bool) -> Option<(Instant, usize)> {
+        self.past.iter().filter(|past| like(past.kind)).filter_map(|past| Some((past.recovers?, past.at))).min()
     }
 }

@@ -189,7 +189,8 @@ impl FallbackLayer {
     }
 
     /// How long to wait for the target that is the first to recover, when layers of ours refused all of them. It is waited for
-    /// once, and only where the call's deadline is later. Zero waits for none. Default: 5 s.
+    /// once, and only where the call's deadline is later. A limiter that takes longer is asked all the same, since it has a line of its own.
+    /// Zero waits for none. Default: 5 s.
     #[must_use]
     pub fn wait_for_recovery(self, longest: Duration) -> Self {
         self.with(|config| config.recovery = longest)

@@ -82,10 +82,12 @@
 //!
 //! # Targets that are kept back, and time
 //!
-//! A breaker or limiter beneath answers at once for a target that is to be left alone, so passing it over costs nothing. When *all* were
+//! A breaker beneath answers at once for a target that is to be left alone, and so does a limiter whose wait is longer than 2 s while another
+//! target waits, which this layer tells it in the [`Call`](towline_core::Call): passing a target over costs nothing. When *all* were
 //! refused like that, the one that recovers first is waited for, once: for at most 5 s
 //! ([`wait_for_recovery`](FallbackLayer::wait_for_recovery)), with up to a tenth, 250 ms at most, of chance on top, and only if the
-//! deadline is later than that. Then the others have their turn again. A single target is not waited for; that is the limiter's affair.
+//! deadline is later than that. Where it takes longer, the call stands in the line of the limiter that is the first to open, for as long as that
+//! lets it. Then the others have their turn again. A single target is not waited for; that is the limiter's affair.
 //!
 //! The service beneath is one for all targets, so where that is not ready it is waited for, within the hop and its share of the time. A service of
 //! a target's own that is not ready is passed over like a circuit that is open ([`Via`]).

@@ -1,6 +1,6 @@
 //! What is known of a call between its hops, and what is decided there.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,6 +19,8 @@ use crate::{
     targets::Role,
 };
 
+mod patience;
+
 pub(crate) struct Progress<B, R> {
     config: Arc<Config>,
     call: Option<Call>,
@@ -32,6 +34,8 @@ pub(crate) struct Progress<B, R> {
     first: usize,
     hops: Hops,
     waited: bool,
+    /// Whether the hop under way is to stand in line, since that is shorter than all others.
+    is_patient: bool,
     /// Whether it would have moved on if fewer calls had.
     capped: bool,
     /// The conversation that it belongs to.
@@ -75,34 +79,13 @@ where
             first: trail,
             hops: Hops::default(),
             waited: false,
+            is_patient: false,
             capped: false,
             conversation,
             best: None,
         };
         this.tell_alternative();
         (this, first)
-    }
-
-    /// Until when the hop under way must have begun its answer, so that another target still has a chance.
-    pub(crate) fn give_up_at(&self) -> Option<Instant> {
-        let left = self.call.as_ref()?.remaining(self.began)?;
-        let (config, at) = (&self.config, self.at?);
-        (config.share < 1.0 && self.has_another(at)).then_some(())?;
-        self.began.checked_add(left.mul_f64(config.share))
-    }
-
-    /// Whether another target waits while the one at `at` is asked.
-    fn has_another(&self, at: usize) -> bool {
-        let (config, past) = (&self.config, |other| other == at || self.hops.is_past(other));
-        let left = config.targets.role(at).is_some_and(|role| config.targets.has_left(role, past));
-        self.original.is_some() && self.hops.asked() + 1 < config.max_targets.get() && left
-    }
-
-    /// Tells the layers beneath, of which retry is more patient where no other target waits.
-    fn tell_alternative(&self) {
-        if let (Some(call), Some(at)) = (&self.call, self.at) {
-            call.set_alternative(self.has_another(at) && self.config.spill.has_room());
-        }
     }
 
     /// Ends a hop that has used up its share: `drop_it`, and what follows.
@@ -183,6 +166,7 @@ where
         let config = Arc::clone(&self.config);
         let next = |role| config.targets.next(role, |at| self.hops.is_past(at), &config.jitter);
         let at = lists.into_iter().flatten().find_map(next)?;
+        self.is_patient = false;
         self.capped = !config.spill.lets_through(failure, now);
         if self.capped {
             return None;
@@ -205,25 +189,6 @@ where
 impl<B, R> Progress<B, R> {
     pub(crate) fn target(&self) -> Option<&Target> {
         self.config.targets.at(self.at?)
-    }
-
-    /// The soonest of all targets to recover, where all were refused by layers of ours, and when to ask it.
-    fn recovery(&mut self, now: Instant) -> Option<(Instant, usize)> {
-        // One that ends in a refusal may have been asked before, by a retry beneath.
-        let asked = self.hops.asked() > 0 || self.count(|kind| !table::is_refusal(kind)) > 0;
-        if self.waited || self.capped || asked || self.original.is_none() {
-            return None;
-        }
-        let soonest = self.hops.soonest()?;
-        let wait = soonest.0.saturating_duration_since(now);
-        // All who wait were told the same instant; chance spreads them.
-        let until = soonest.0.checked_add(self.config.jitter.up_to((wait / 10).min(SPREAD)))?;
-        let too_late = self.call.as_ref().and_then(Call::deadline).is_some_and(|deadline| deadline <= until);
-        if wait > self.config.recovery || self.config.recovery.is_zero() || too_late {
-            return None;
-        }
-        self.waited = true;
-        Some((until, soonest.1))
     }
 
     /// The most useful failure.
@@ -305,6 +270,3 @@ impl<B, R> Progress<B, R> {
         Ok(response)
     }
 }
-
-/// The most that chance adds to a wait for recovery.
-const SPREAD: Duration = Duration::from_millis(250);

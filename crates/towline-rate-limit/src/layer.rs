@@ -131,7 +131,8 @@ impl RateLimitLayer {
         self.with(|settings| settings.key = Some(Arc::new(key)))
     }
 
-    /// The longest wait. Whoever would have to wait longer is refused at once. Default: 30 s; with zero nobody waits.
+    /// The longest wait. Whoever would have to wait longer is refused at once. Default: 30 s; with zero nobody waits. A call for which
+    /// another target waits stands in line for 2 s at most.
     #[must_use]
     pub fn max_wait(self, max_wait: Duration) -> Self {
         self.with(|settings| settings.bounds.max_wait = max_wait)

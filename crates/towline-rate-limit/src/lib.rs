@@ -56,13 +56,15 @@
 //! 3. If nobody waits and it fits into every dimension, it is charged in all of them at once and passes. A dimension in which
 //!    it does not fit leaves the others untouched.
 //! 4. Otherwise its wait is computed: until there are tokens for it and for all who came before it, in the dimension that
-//!    takes longest. It is refused at once if the wait is longer than [`max_wait`](RateLimitLayer::max_wait), if
-//!    [`queue`](RateLimitLayer::queue) others wait already, or if the deadline of its [`Call`](towline_core::Call) would pass
-//!    meanwhile. A refused request is charged nothing.
+//!    takes longest. It is refused at once if the wait is longer than [`max_wait`](RateLimitLayer::max_wait), or than 2 s while another
+//!    target waits for its [`Call`](towline_core::Call) ([`has_alternative`](towline_core::Call::has_alternative)), or than another
+//!    takes to recover, if that is later ([`others_recover`](towline_core::Call::others_recover)); if
+//!    [`queue`](RateLimitLayer::queue) others wait already, or if the deadline of its call would pass meanwhile. A refused request is
+//!    charged nothing.
 //! 5. Otherwise it waits in line, in the order in which they came, until all who came before it have passed and it fits. Only
 //!    the head of the line watches the clock; nobody who comes later passes it by. When its deadline passes in line after all,
 //!    it ends then. If the gate closes for longer than it has time, it is refused at once, wherever it stands; if it turns out when
-//!    its turn comes that it would wait longer than `max_wait`, then.
+//!    its turn comes that it would wait longer than that, then.
 //! 6. Having passed, it readies a clone of the service beneath, and calls that one. So nobody in line holds a
 //!    connection or a permit.
 //! 7. When its answer has ended, it is charged what it has really cost.
@@ -79,7 +81,7 @@
 //! | [`estimator`](RateLimitLayer::estimator) of what a request costs | the call's facts |
 //! | [`limits_for`](RateLimitLayer::limits_for) a target or key | those of all |
 //! | [`key`](RateLimitLayer::key) | the target's name |
-//! | [`max_wait`](RateLimitLayer::max_wait) | 30 s |
+//! | [`max_wait`](RateLimitLayer::max_wait) | 30 s; 2 s at most while another target waits |
 //! | [`queue`](RateLimitLayer::queue) | 1000 waiting for each target |
 //! | [`observer`](RateLimitLayer::observer) | nobody; it is told `LimitWaiting`, `LimitRejected`, `LimitClosed` and `LimitOpened` |
 //!

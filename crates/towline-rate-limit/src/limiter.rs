@@ -150,6 +150,12 @@ impl Limiter {
 }
 
 impl Place {
+    /// The same place, for whoever waits no longer than until `end`.
+    pub(crate) fn until(mut self, end: Option<Instant>) -> Self {
+        self.until = self.until.into_iter().chain(end).min();
+        self
+    }
+
     /// Waits until it is this one's turn and there are tokens for it.
     ///
     /// It is woken when it becomes the head of the line, when its tokens should be there, and when something came back.

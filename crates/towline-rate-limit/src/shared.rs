@@ -54,6 +54,10 @@ pub(crate) enum Admission {
 /// fill.
 const IDLE: Duration = Duration::from_secs(600);
 
+/// How long a call waits in line at least, though another target waits for it; as long as a retry waits there for a provider that
+/// limits the rate.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Settings {
     pub(crate) fn new(terms: Terms) -> Self {
         let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
@@ -91,6 +95,12 @@ impl Shared {
         match limiter.enter(now, told, self.settings.bounds, || Call::of(extensions)?.deadline()) {
             Entry::Admitted(reservation) => Ok(Admission::Now(reservation.to(target))),
             Entry::Waiting(place, wait) => {
+                let end = Call::of(extensions).and_then(|call| patience(call, now));
+                if end.is_some_and(|end| wait > end.saturating_duration_since(now)) {
+                    drop(place);
+                    return Err(refused(&self.settings.observer, target, Call::of(extensions), wait));
+                }
+                let place = place.until(end);
                 self.settings.observer.tell(&Event::LimitWaiting { target, wait });
                 Ok(Admission::Later(Box::pin(self.turn(place, extensions))))
             }
@@ -149,6 +159,12 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("terms", &self.terms).field("own", &self.own).finish_non_exhaustive()
     }
+}
+
+/// Until when a call stands in line, where it would be served sooner elsewhere.
+fn patience(call: &Call, now: Instant) -> Option<Instant> {
+    let soon = now.checked_add(PATIENCE)?;
+    if call.has_alternative() { Some(soon) } else { call.others_recover().map(|at| at.max(soon)) }
 }
 
 fn refused(observer: &Observer, target: Option<&Target>, call: Option<&Call>, wait: Duration) -> Error {

@@ -14,7 +14,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
-use towline_core::{Failure, FailureKind, Observer, StreamEnd};
+use towline_core::{Call, Facts, Failure, FailureKind, Observer, StreamEnd};
 use towline_rate_limit::{Dimension as D, Limits, Profile};
 
 const fn ms(ms: u64) -> Duration {
@@ -247,4 +247,37 @@ async fn edge_27_what_is_left_of_another_project_or_resource_tells_nothing() {
     let other = layer.layer(Provider::new([told(&[("x-ratelimit-remaining-tokens", "0")])]));
     other.oneshot(to("another")).await.unwrap();
     assert_eq!(layer.handle().left(None, D::Tokens), Some(2980));
+}
+
+/// Asks for `a`, whose gate is closed for so long, in a call that says so of the other targets.
+#[allow(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+async fn behind_a_gate(closed: &str, waits: bool, others: Option<u64>) -> (Result<u16, FailureKind>, u64) {
+    let service = whole(Limits::none().requests_per_minute(few(600))).layer(Provider::new([stop(closed)]));
+    service.clone().oneshot(to("a")).await.unwrap();
+    let began = Instant::now();
+    let call = Call::new(Facts::default(), began, None);
+    call.set_alternative(waits);
+    call.set_others_recover(others.map(|after| began + ms(after)));
+    let mut request = to("a");
+    request.extensions_mut().insert(call);
+    let answer = service.oneshot(request).await;
+    let took = u64::try_from(began.elapsed().as_millis()).unwrap();
+    (answer.map(|answer| answer.status().as_u16()).map_err(|error| error.kind()), took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_is_waited_at_for_two_seconds_at_most_while_another_target_waits() {
+    let refused = (Err(FailureKind::LimitedLocally), 0);
+    assert_eq!(behind_a_gate("20", true, None).await, refused, "and costs nothing");
+    let (answer, took) = behind_a_gate("1", true, None).await;
+    assert!(answer == Ok(200) && (1000..2000).contains(&took), "{took}");
+    let (answer, took) = behind_a_gate("20", false, None).await;
+    assert!(answer == Ok(200) && took >= 20_000, "nowhere else to go: {took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_gate_is_waited_at_no_longer_than_others_take_to_recover() {
+    assert_eq!(behind_a_gate("20", false, Some(7000)).await, (Err(FailureKind::LimitedLocally), 0));
+    let (answer, took) = behind_a_gate("6", false, Some(7000)).await;
+    assert!(answer == Ok(200) && (6000..7000).contains(&took), "{took}");
 }
