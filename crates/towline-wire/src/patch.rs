@@ -104,6 +104,11 @@ impl Patch {
     /// [`NotAnObject`] if the body is not one JSON object in whole.
     pub fn apply(&self, body: &Bytes, dialect: Option<Dialect>) -> Result<Bytes, NotAnObject> {
         let text = std::str::from_utf8(body).map_err(|_| NotAnObject)?;
+        if let Some(quoted) = self.model.only().filter(|_| self.parameters.is_empty() && self.prompt.is_none())
+            && let Some(old) = edit::models(text).filter(|old| !old.is_empty())
+        {
+            return Ok(edit::replaced(text, &old, quoted).map_or_else(|| body.clone(), Bytes::from));
+        }
         let members = members(text).ok_or(NotAnObject)?;
         let prompt = self.prompt.as_ref().zip(dialect).map(|(prompt, dialect)| prompt.changes(text, &members, dialect));
         let in_path = matches!(dialect, Some(Dialect::Gemini | Dialect::Bedrock));

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::lenient::Key;
@@ -71,6 +71,14 @@ impl Changes {
         self.0.iter().map(|(name, _)| &**name)
     }
 
+    /// The value that is put in the place of one member, if that is all.
+    pub(super) fn only(&self) -> Option<&str> {
+        match &*self.0 {
+            [(_, Change::Put(value))] => Some(value),
+            _ => None,
+        }
+    }
+
     fn get(&self, name: &str) -> Option<&Change> {
         self.0.iter().find(|(known, _)| **known == *name).map(|(_, change)| change)
     }
@@ -96,6 +104,27 @@ impl Change {
 pub(super) fn members(object: &str) -> Option<Vec<Member<'_>>> {
     let Raw(raw) = serde_json::from_str(object).ok()?;
     raw.into_iter().map(|(key, value)| Member::of(object, key.get(), value.get())).collect()
+}
+
+/// The values of all members called `model`: nearly all patches want no more, and nothing else of the object is written down for it.
+/// `None` of a text that is not one JSON object in whole.
+pub(super) fn models(object: &str) -> Option<Vec<Range<usize>>> {
+    let Models(raw) = serde_json::from_str(object).ok()?;
+    raw.into_iter().map(|value| span(object, value.get())).collect()
+}
+
+/// The text with `new` in these places; `None` if it stands there already.
+pub(super) fn replaced(text: &str, places: &[Range<usize>], new: &str) -> Option<String> {
+    if places.iter().all(|place| text.get(place.clone()).is_some_and(|old| is_same(old, new))) {
+        return None;
+    }
+    let (mut out, mut done) = (String::with_capacity(text.len() + new.len() * places.len()), 0);
+    for place in places {
+        out.extend([text.get(done..place.start)?, new]);
+        done = place.end;
+    }
+    out.push_str(text.get(done..)?);
+    Some(out)
 }
 
 /// The object with the changes made, of which an earlier one goes before a later one; `None` if that leaves it as it is.
@@ -164,6 +193,37 @@ pub(super) fn span(whole: &str, part: &str) -> Option<Range<usize>> {
     let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     let end = start.checked_add(part.len())?;
     (whole.get(start..end)? == part).then_some(start..end)
+}
+
+/// The values of top-level members called `model`.
+struct Models<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Models<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Models<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Models<'de>, A::Error> {
+                let mut found = Vec::new();
+                while let Some(Key(name)) = map.next_key()? {
+                    if name == "model" {
+                        found.push(map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Models(found))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
 }
 
 struct Raw<'a>(Vec<(&'a RawValue, &'a RawValue)>);

@@ -23,6 +23,26 @@ fn all_of_several_are_replaced_also_under_an_escaped_key() {
 }
 
 #[test]
+fn a_model_alone_is_put_in_as_it_is_among_other_changes() {
+    let others = Patch::new().model("b").parameters(r#"{"nowhere":null}"#).unwrap();
+    for body in [
+        r#"{"model":"a","x":[1, 2]}"#,
+        r#" { "x" : {"model":"y"} , "model" : "a" } "#,
+        r#"{"model":"a","\u006dodel":"b","model":{"n":1}}"#,
+        r#"{"model":"b"}"#,
+        r#"{"model":"\u0062"}"#,
+        r#"{"\ud800":1,"model":"a"}"#,
+        r#"{"x":1}"#,
+        "{}",
+        "[]",
+        r#"{"model":"a""#,
+    ] {
+        let body = Bytes::from_static(body.as_bytes());
+        assert_eq!(Patch::new().model("b").apply(&body, None), others.apply(&body, None), "{body:?}");
+    }
+}
+
+#[test]
 fn a_missing_model_is_put_in_first() {
     assert_eq!(patched(" {}"), r#" {"model":"b\"c"}"#);
     assert_eq!(patched("{ }"), r#"{"model":"b\"c" }"#);
