@@ -15,6 +15,7 @@ mod stack;
 mod stacks;
 
 pub use breaker::Rival;
+pub use provider::{completion, question};
 pub use stack::Stack;
 pub use stacks::stacks;
 

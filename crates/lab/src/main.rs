@@ -1,5 +1,5 @@
-//! `lab [counts | time] [FILTER]`, `lab streams`, `lab breaker-cost`, `lab limiter-cost`: tables of what a call through each stack costs, an event of a stream, a call
-//! through a closed breaker, and a reservation. `cargo xtask bench` hands its arguments on.
+//! `lab [counts | time] [FILTER]`, `lab streams`, `lab breaker-cost`, `lab limiter-cost`, `lab gateway`: tables of what a call through each stack costs, an
+//! event of a stream, a call through a closed breaker, a reservation, and a call through the whole gateway. `cargo xtask bench` hands its arguments on.
 
 use std::{env, process::ExitCode, sync::Barrier};
 
@@ -7,18 +7,20 @@ use lab::{BoxError, Rival, stacks};
 
 mod breaker_cost;
 mod counts;
+mod gateway;
 mod keys;
 mod limiter_cost;
 mod streams;
 mod table;
 mod time;
 
-const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER] | streams | breaker-cost | limiter-cost\n\n  \
+const USAGE: &str = "usage: cargo xtask bench [counts | time] [FILTER] | streams | breaker-cost | limiter-cost | gateway\n\n  \
     counts  allocations, and instructions where valgrind is installed\n  \
     time    nanoseconds, on one thread and on two\n  \
     streams nanoseconds per event of a stream, with and without classify\n  \
     breaker-cost  what a closed breaker costs by itself, beside tower-resilience's\n  \
     limiter-cost  a reservation in one to three dimensions, beside governor\n  \
+    gateway what the gateway costs, in a process of its own, beside a bare axum proxy\n  \
     FILTER  only the stacks whose name holds it\n\n\
     Without a subcommand, counts and time.";
 
@@ -44,6 +46,9 @@ fn run(arguments: &[&str]) -> Result<(), BoxError> {
         }
         ["run-limiter", name, dimensions, calls] => limiter_cost::run(name, dimensions.parse()?, calls.parse()?),
         ["limiter-cost"] => limiter_cost::print(),
+        ["gateway"] => gateway::print(),
+        ["gateway", "provider"] => gateway::provider(),
+        ["gateway", "proxy", provider] => gateway::proxy(provider),
         ["streams"] => streams::print(),
         ["breaker-cost"] => breaker_cost::print(),
         ["counts"] => counts::print(""),

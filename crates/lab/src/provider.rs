@@ -48,7 +48,7 @@ pub(crate) struct Answer {
 
 impl Provider {
     pub(crate) fn new(pends: bool) -> Self {
-        Self { pends, answer: Bytes::from(filled(COMPLETION, ANSWERED)) }
+        Self { pends, answer: completion().into() }
     }
 }
 
@@ -97,7 +97,19 @@ pub(crate) fn request() -> Result<Request<Body>, http::Error> {
         .header("openai-organization", "org-0123456789")
         .header("openai-project", "proj-0123456789")
         .header("x-tenant", "acme");
-    request.body(Full::new(Bytes::from(filled(QUESTION, ASKED))))
+    request.body(Full::new(question().into()))
+}
+
+/// A chat completion of 1 KiB.
+#[must_use]
+pub fn completion() -> String {
+    filled(COMPLETION, ANSWERED)
+}
+
+/// A request for one, of 512 bytes.
+#[must_use]
+pub fn question() -> String {
+    filled(QUESTION, ASKED)
 }
 
 /// A document of `length` bytes, with text between its beginning and its end.

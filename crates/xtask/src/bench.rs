@@ -8,6 +8,10 @@ pub(crate) fn run(steps: &mut Steps, arguments: &[String]) -> Result<(), Failure
         let cargo = Cargo::new("bench --locked --package towline-rate-limit --bench providers");
         return steps.cargo("limiters at simulated providers", &cargo);
     }
+    if arguments.first().is_some_and(|first| first == "gateway") {
+        // A program of its own, which the lab finds beside itself.
+        steps.cargo("the gateway", &Cargo::new("build --locked --release --package gateway"))?;
+    }
     let cargo = Cargo::new("run --locked --release --package lab --").args(arguments.iter().map(String::as_str));
     steps.cargo("benchmarks", &cargo)
 }

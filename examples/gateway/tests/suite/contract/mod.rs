@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod cli;
 mod degraded;
+mod explained;
 mod failures;
 mod files;
 mod guards;

@@ -42,7 +42,9 @@ async fn gateway() -> (Gateway, MockProvider, MockProvider) {
 }
 
 async fn serves(gateway: &Gateway) {
-    let answer = gateway.post("/v1/chat/completions", json!({"model": "well", "messages": []})).await;
+    // A connection that is kept may be given up just when it is taken again: so short is the gateway's patience here.
+    let once = [("connection", "close")];
+    let answer = gateway.post_with("/v1/chat/completions", &once, json!({"model": "well", "messages": []})).await;
     assert_eq!((answer.status, answer.text().contains("1 2 ")), (200, true), "{}", answer.text());
 }
 
