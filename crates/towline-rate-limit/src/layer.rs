@@ -92,6 +92,14 @@ impl RateLimitLayer {
         self.with(|settings| settings.terms.profile = profile)
     }
 
+    /// A [`profile`](Self::profile) of its own for a target by its name, or for a key.
+    #[must_use]
+    pub fn profile_for(self, name: impl Into<Arc<str>>, profile: Profile) -> Self {
+        self.with(|settings| {
+            settings.profiles.insert(name.into(), profile);
+        })
+    }
+
     /// Limits of its own for a target by its name, or for a key.
     #[must_use]
     pub fn limits_for(self, name: impl Into<Arc<str>>, limits: Limits) -> Self {

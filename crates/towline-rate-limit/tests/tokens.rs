@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
-use towline_core::{BoxError, Call, Facts, FailureKind, StreamEnd, StreamHandle, Usage};
+use towline_core::{BoxError, Call, Facts, FailureKind, StreamEnd, StreamHandle, Target, Usage};
 use towline_rate_limit::{Dimension as D, Estimated, Limits, Profile, RateLimitLayer, RequestTooLarge};
 
 const NOBODY_WAITS: Duration = Duration::ZERO;
@@ -200,6 +200,18 @@ async fn a_refusal_before_any_content_costs_a_request_and_no_tokens_and_one_of_u
         let response = layer.layer(Provider::new([Answer { status, ..answer(1, 1) }])).oneshot(asks(300, 300)).await.unwrap();
         assert_eq!(response.status(), status);
         assert_eq!((layer.handle().left(None, D::Tokens), layer.handle().available(None)), (Some(left), 9), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_may_be_counted_in_a_way_of_its_own() {
+    let layer = whole(Limits::none().tokens_per_minute(n(60_000))).token_burst(n(10_000)).profile_for("azure", Profile::Azure);
+    for (name, reserved) in [("azure", 5100), ("other", 1124)] {
+        let mut request = asks(100, 5000);
+        request.extensions_mut().insert(Target::new(name, "http://provider.test").unwrap());
+        let response = layer.layer(Provider::new([answer(120, 80)])).oneshot(request).await.unwrap();
+        assert_eq!(10_000 - layer.handle().left(Some(name), D::Tokens).unwrap(), reserved, "{name}");
+        drop(response);
     }
 }
 

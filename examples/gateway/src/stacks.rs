@@ -18,8 +18,8 @@ use hyper_util::{
 use tower::Layer;
 use towline::{
     AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
-    FallbackLayer, InvalidConfig, Limits, MetricsObserver, Observer, Phase, Preset, RateLimitLayer, RetryLayer, Role, Scope,
-    StackService, Target,
+    FallbackLayer, InvalidConfig, Limits, MetricsObserver, Observer, Phase, Preset, Profile, RateLimitLayer, RetryLayer, Role,
+    Scope, StackService, Target,
     axum::{Edge, EdgeLayer},
 };
 
@@ -285,6 +285,7 @@ fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
     for (name, provider) in &config.providers {
         let limits = provider.requests_per_minute.map_or(Limits::none(), |n| Limits::none().requests_per_minute(n));
         layer = layer.limits_for(name.as_str(), provider.tokens_per_minute.map_or(limits, |n| limits.tokens_per_minute(n)));
+        layer = layer.profile_for(name.as_str(), profile(provider));
         if let Some(burst) = provider.burst {
             if provider.requests_per_minute.is_none() {
                 return Err(Problem(
@@ -298,6 +299,18 @@ fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
     let all = config.models.iter().flat_map(Model::destinations);
     let providers: HashMap<String, Arc<str>> = all.map(|(_, to)| (to.name(), to.provider.as_str().into())).collect();
     Ok(layer.key(move |head| providers.get(Target::of(&head.extensions)?.name()).cloned()))
+}
+
+/// How a provider counts tokens, where its dialect or its host tell: whoever else speaks OpenAI's dialect counts in ways of their own.
+fn profile(provider: &Provider) -> Profile {
+    let is_at = |host: &str| provider.base_url.contains(host);
+    match provider.dialect.0 {
+        Dialect::Anthropic => Profile::Anthropic,
+        Dialect::Gemini => Profile::Gemini,
+        _ if is_at("//api.openai.com") => Profile::OpenAi,
+        _ if is_at(".openai.azure.com") => Profile::Azure,
+        _ => Profile::Any,
+    }
 }
 
 /// One client for all: HTTP/1.1, and TLS by Mozilla's roots.
