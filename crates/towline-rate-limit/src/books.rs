@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod feedback;
+mod pass;
 
 /// How limits are kept.
 #[derive(Clone, Copy, Debug)]
@@ -184,37 +185,15 @@ impl Books {
     }
 
     /// What a request is to be charged.
+    #[inline(never)]
     pub(crate) fn cost(&self, told: Estimated) -> Cost {
         self.terms.profile.reserve(told, self.typical)
     }
 
     /// What a request is to be charged if it passes at once: no tokens where none are counted.
+    #[inline]
     pub(crate) fn cost_now(&self, told: Estimated) -> Cost {
         if self.counts_tokens { self.cost(told) } else { Cost::default() }
-    }
-
-    /// The dimension whose whole limit a request exceeds, so that it could never pass.
-    pub(crate) fn exceeded_by(&self, cost: Cost) -> Option<(Dimension, u64)> {
-        if !self.counts_tokens {
-            return None;
-        }
-        let exceeded = |(dimension, _): &(Dimension, Bucket)| {
-            let limit = self.terms.limits.get(*dimension)?;
-            (cost.of(*dimension) > limit).then_some((*dimension, limit))
-        };
-        self.buckets.iter().find_map(exceeded)
-    }
-
-    /// Charges a request that need not wait, since nobody does and it fits into every dimension.
-    #[inline]
-    pub(crate) fn pass(&mut self, now: Instant, cost: Cost) -> Option<Charge> {
-        let most = self.terms.limits.get(Dimension::Concurrency);
-        if self.line.waiting > 0 || !self.pace.is_open(now) || most.is_some_and(|most| self.under_way >= most) {
-            return None;
-        }
-        let shown = self.clock(now);
-        let fits = self.buckets.iter_mut().all(|(dimension, bucket)| bucket.has(shown, cost.of(*dimension)));
-        fits.then(|| self.take(shown, cost))
     }
 
     /// What is in the way of a request that goes behind all who wait. With several limits it may take longer.
@@ -238,23 +217,6 @@ impl Books {
         let time = self.pace.wait(now, time);
         let most = self.terms.limits.get(Dimension::Concurrency);
         Wait { time, for_others: most.is_some_and(|most| self.under_way.saturating_add(waiting) >= most) }
-    }
-
-    /// Charges a request in all dimensions. Ask first whether it has to wait.
-    pub(crate) fn charge(&mut self, now: Instant, cost: Cost) -> Charge {
-        self.take(self.clock(now), cost)
-    }
-
-    #[inline]
-    fn take(&mut self, shown: u64, cost: Cost) -> Charge {
-        self.buckets.iter_mut().for_each(|(dimension, bucket)| bucket.take(shown, cost.of(*dimension)));
-        self.requests = self.requests.wrapping_add(1);
-        self.sum = self.sum.plus(cost);
-        let nth = self.charges;
-        self.charges = self.charges.wrapping_add(1);
-        self.under_way = self.under_way.saturating_add(self.awaits_end.into());
-        let (awaits_end, searches, reopens) = (self.awaits_end, self.searches(), std::mem::take(&mut self.closed));
-        Charge { nth, cost, requests: self.requests, sum: self.sum, awaits_end, searches, reopens }
     }
 
     /// It was never sent: all is as if it had never been charged.
@@ -315,7 +277,7 @@ impl Books {
     /// What the clock of the buckets shows.
     #[inline]
     fn clock(&self, now: Instant) -> u64 {
-        let shown = self.pace.at(now).saturating_duration_since(self.began);
+        let Some(shown) = self.pace.at(now).checked_duration_since(self.began) else { return 0 };
         shown.as_secs().saturating_mul(1_000_000_000).saturating_add(shown.subsec_nanos().into())
     }
 

@@ -59,6 +59,7 @@ impl Rate {
         Duration::from_nanos(u64::try_from(units.div_ceil(self.per_nano.into())).unwrap_or(u64::MAX))
     }
 
+    #[inline]
     fn units(self, tokens: u64) -> u128 {
         product(tokens, self.token)
     }
@@ -94,7 +95,19 @@ impl Bucket {
     #[inline]
     pub(crate) fn has(&mut self, now: u64, cost: u64) -> bool {
         self.fill(now);
-        self.missing == 0 || self.missing.saturating_add(self.rate.units(cost)) <= self.rate.capacity
+        self.fits(self.missing.saturating_add(self.rate.units(cost)))
+    }
+
+    /// Takes `cost` tokens if they are there, or the bucket is full.
+    #[inline]
+    pub(crate) fn pass(&mut self, now: u64, cost: u64) -> bool {
+        self.fill(now);
+        let missing = self.missing.saturating_add(self.rate.units(cost));
+        let fits = self.fits(missing);
+        if fits {
+            self.raise(missing);
+        }
+        fits
     }
 
     /// How long it takes until `cost` tokens are there for one before whom `ahead` tokens will be taken.
@@ -135,6 +148,12 @@ impl Bucket {
     #[cfg(test)]
     pub(crate) fn is_exact(&self) -> bool {
         self.lows.len() < lows::MOST
+    }
+
+    /// Whether so much may be missing after a charge.
+    #[inline]
+    const fn fits(&self, missing: u128) -> bool {
+        self.missing == 0 || missing <= self.rate.capacity
     }
 
     /// A charge that leaves so much missing.

@@ -41,7 +41,13 @@ impl Pace {
     /// What this clock shows.
     #[inline]
     pub(crate) fn at(&self, now: Instant) -> Instant {
-        if self.gate.is_none() { now } else { now.checked_sub(self.lost(now)).unwrap_or(now) }
+        if self.gate.is_none() { now } else { self.late(now) }
+    }
+
+    /// The same, where something was lost.
+    #[inline(never)]
+    fn late(&self, now: Instant) -> Instant {
+        now.checked_sub(self.lost(now)).unwrap_or(now)
     }
 
     /// How long it really takes until this clock shows `time` more, and the gate is open.

@@ -31,8 +31,16 @@ impl Lows {
     #[inline]
     pub(super) fn note(&mut self, after: u64, missing: u128) {
         let low = Low { after, missing };
+        match &mut self.0[..] {
+            // As when each request finds the bucket full.
+            [only] if missing <= only.missing => *only = low,
+            _ => self.note_behind(low),
+        }
+    }
+
+    fn note_behind(&mut self, low: Low) {
         // Behind those that it does not undercut.
-        let place = self.0.iter().rposition(|low| low.missing < missing).map_or(0, |before| before + 1);
+        let place = self.0.iter().rposition(|other| other.missing < low.missing).map_or(0, |before| before + 1);
         if let Some(undercut) = self.0.get_mut(place) {
             *undercut = low;
             self.0.truncate(place + 1);
