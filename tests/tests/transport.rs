@@ -11,10 +11,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use socket2::{Domain, SockAddr, Socket, Type};
 use tower::{Service, ServiceExt};
 use towline::{BoxError, Error, FailureKind, Origin, Phase, RetryVerdict};
-use towline_testkit::{Gate, MockProvider, Reply, Step};
+use towline_testkit::{Gate, MockProvider, Reply, Step, Unanswered};
 use towline_tests::{Body, hyper, post, reqwest};
 
 /// The failure of an attempt whose head never came.
@@ -186,33 +185,15 @@ async fn a_redirect_is_not_followed() {
     assert_eq!((response.status().as_u16(), elsewhere.hits()), (307, 0));
 }
 
-/// An address that takes no connection and refuses none: its backlog is full.
-fn full_backlog() -> (std::net::SocketAddr, Vec<Socket>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut held = vec![listener];
-    for _ in 0..4 {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        // In progress or done: either way it takes a place.
-        let _ = socket.connect(&address);
-        held.push(socket);
-    }
-    (address.as_socket().unwrap(), held)
-}
-
 #[tokio::test]
 async fn a_connection_that_does_not_come_about_in_time_is_a_connect_timeout() {
-    let (address, _held) = full_backlog();
+    let nobody = Unanswered::bind().unwrap();
     let limit = Duration::from_millis(50);
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(limit));
     let hyper = Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
     let reqwest = towline::Reqwest::from_builder(::reqwest::Client::builder().no_proxy().connect_timeout(limit)).unwrap();
-    for error in [head(hyper, post(format!("http://{address}/"))).await, head(reqwest, post(format!("http://{address}/"))).await]
-    {
+    for error in [head(hyper, post(nobody.url("/"))).await, head(reqwest, post(nobody.url("/"))).await] {
         assert_eq!(error.kind(), FailureKind::Timeout(Phase::Connect), "{:?}", error.source());
     }
 }

@@ -92,6 +92,7 @@ mod reply;
 mod request;
 mod state;
 mod step;
+mod unanswered;
 mod wire;
 
 pub use answer::Answer;
@@ -109,6 +110,7 @@ pub use refused::Refused;
 pub use reply::Reply;
 pub use step::Step;
 pub use towline_core::Dialect;
+pub use unanswered::Unanswered;
 
 /// Any error at all.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -13,11 +13,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt, service_fn};
 use towline_core::{Error, FailureKind, Phase, RetryVerdict};
-use towline_testkit::{MockProvider, Probe, Reply};
+use towline_testkit::{MockProvider, Probe, Reply, Unanswered};
 use towline_timeout::{ConnectFuture, ConnectTimeout};
 
 const fn send<T: Send>() {}
@@ -39,27 +38,10 @@ fn client(limit: Duration) -> Client<ConnectTimeout<HttpConnector>, Full<Bytes>>
     Client::builder(TokioExecutor::new()).build(connector)
 }
 
-/// An address that takes no connection and refuses none: its backlog is full.
-fn full_backlog() -> (std::net::SocketAddr, Vec<Socket>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut held = vec![listener];
-    for _ in 0..4 {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        // In progress or done: either way it takes a place.
-        let _ = socket.connect(&address);
-        held.push(socket);
-    }
-    (address.as_socket().unwrap(), held)
-}
-
 #[tokio::test]
 async fn a_connection_that_does_not_come_about_was_never_sent_and_says_that_time_ran_out() {
-    let (address, _held) = full_backlog();
-    let error = client(Duration::from_millis(50)).request(post(format!("http://{address}/"))).await.unwrap_err();
+    let nobody = Unanswered::bind().unwrap();
+    let error = client(Duration::from_millis(50)).request(post(nobody.url("/"))).await.unwrap_err();
     let failure = Error::from(towline_core::BoxError::from(error)).failure().clone();
     assert_eq!((failure.kind, failure.retry), (FailureKind::Timeout(Phase::Connect), RetryVerdict::Backoff));
 }
