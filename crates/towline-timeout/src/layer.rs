@@ -22,7 +22,7 @@ pub struct TimeoutLayer {
 /// What the services are made of.
 #[derive(Clone, Default)]
 pub(crate) struct Config {
-    limits: Limits,
+    pub(crate) limits: Limits,
     profile: Option<Profile>,
     pub(crate) observer: Observer,
 }
@@ -198,15 +198,19 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout::new(inner, self.config.clone())
+        Timeout::new(inner, Arc::new(self.config.clone()))
     }
 }
 
 impl Config {
-    /// The limits of one request: what the target says for itself, else what the profile chooses, else ours.
-    pub(crate) fn limits_of(&self, facts: Option<&Facts>, target: Option<&Target>) -> Limits {
-        let limits = self.chosen(facts, target).unwrap_or(self.limits);
-        target.map_or(limits, |target| limits.at(target))
+    /// The limits of one request where they are not ours: what the target says for itself, else what the profile chooses.
+    pub(crate) fn own_limits(&self, facts: Option<&Facts>, target: Option<&Target>) -> Option<Box<Limits>> {
+        let (chosen, target) = (self.chosen(facts, target), target.filter(|target| Limits::are_told_by(target)));
+        if chosen.is_none() && target.is_none() {
+            return None;
+        }
+        let limits = chosen.unwrap_or(self.limits);
+        Some(Box::new(target.map_or(limits, |target| limits.at(target))))
     }
 
     fn chosen(&self, facts: Option<&Facts>, target: Option<&Target>) -> Option<Limits> {

@@ -74,6 +74,12 @@ impl Limits {
         self
     }
 
+    /// Whether a target has any of its own.
+    pub(crate) fn are_told_by(target: &Target) -> bool {
+        use Phase as P;
+        [P::Head, P::FirstContent, P::Idle, P::ContentIdle, P::Total].iter().any(|phase| target.timeout(*phase).is_some())
+    }
+
     /// Whether any of them says more about streams than how long they may be silent, and take in all.
     pub(crate) const fn know_streams(&self) -> bool {
         self.first_content.is_some() || self.content_idle.is_some() || self.floor.is_some()

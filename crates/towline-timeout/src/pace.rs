@@ -12,7 +12,8 @@ use crate::limits::{Floor, Waits};
 pub(crate) struct Pace {
     /// Since when there has been nothing to read.
     since: Option<Instant>,
-    stream: Option<Stream>,
+    /// Boxed, since this lies in each response, and few are streams.
+    stream: Option<Box<Stream>>,
 }
 
 /// What is known of a stream beyond its silence.
@@ -42,12 +43,13 @@ impl Pace {
     /// Of a stream whose head took as long as `took` says, which is not asked if its first content is here already.
     pub(crate) fn stream(source: Source, took: impl FnOnce() -> Duration) -> Self {
         let first = source.events().is_none_or(|events| events == 0).then(took);
-        Self { since: None, stream: Some(Stream { source, first, content: Duration::ZERO, slow: (Duration::ZERO, 0) }) }
+        let stream = Stream { source, first, content: Duration::ZERO, slow: (Duration::ZERO, 0) };
+        Self { since: None, stream: Some(Box::new(stream)) }
     }
 
     /// There is nothing to read at `now`.
     pub(crate) fn waits(&mut self, now: Instant) -> Waits {
-        let stream = self.stream.as_ref();
+        let stream = self.stream.as_deref();
         Waits {
             since: *self.since.get_or_insert(now),
             first: stream.and_then(|stream| stream.first),

@@ -1,6 +1,9 @@
 //! The service.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use tower_service::Service;
@@ -12,11 +15,11 @@ use crate::{ResponseFuture, TimedBody, layer::Config, watch::Watch};
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
     inner: S,
-    config: Config,
+    config: Arc<Config>,
 }
 
 impl<S> Timeout<S> {
-    pub(crate) const fn new(inner: S, config: Config) -> Self {
+    pub(crate) const fn new(inner: S, config: Arc<Config>) -> Self {
         Self { inner, config }
     }
 

@@ -34,17 +34,17 @@ fn a_targets_own_limits_take_the_place_of_the_layers_and_of_the_profiles() -> Re
     let target = Target::new("t", "http://host")?;
     let slow = TimeoutLayer::reasoning().limits();
     for layer in [TimeoutLayer::chat(), TimeoutLayer::new().profile(move |_, _| Some(slow))] {
-        let of = |target: &Target| layer.config.limits_of(None, Some(target));
-        let theirs = of(&target);
-        assert_eq!(theirs, layer.config.limits_of(None, None));
+        let of = |target: Option<&Target>| layer.config.own_limits(None, target).map_or(layer.config.limits, |limits| *limits);
+        let theirs = of(Some(&target));
+        assert_eq!(theirs, of(None));
 
-        let own = of(&target.clone().with_timeout(Phase::Head, secs(9))?.with_timeout(Phase::Total, secs(8))?);
+        let own = of(Some(&target.clone().with_timeout(Phase::Head, secs(9))?.with_timeout(Phase::Total, secs(8))?));
         assert_eq!((own.head, own.first_content), (Some(secs(9)), Some(secs(9))));
         assert_eq!((own.total, own.stream_total), (Some(secs(8)), Some(secs(8))));
         assert_eq!((own.idle, own.content_idle, own.floor), (theirs.idle, theirs.content_idle, theirs.floor));
 
         let stream = target.clone().with_timeout(Phase::FirstContent, secs(7))?.with_timeout(Phase::Head, secs(9))?;
-        let own = of(&stream.with_timeout(Phase::Idle, secs(6))?.with_timeout(Phase::ContentIdle, secs(5))?);
+        let own = of(Some(&stream.with_timeout(Phase::Idle, secs(6))?.with_timeout(Phase::ContentIdle, secs(5))?));
         assert_eq!((own.head, own.first_content), (Some(secs(9)), Some(secs(7))));
         assert_eq!((own.idle, own.content_idle), (Some(secs(6)), Some(secs(5))));
     }
