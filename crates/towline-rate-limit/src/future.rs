@@ -12,11 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 use towline_core::{BoxError, Error};
 
-use crate::{
-    LimitedBody,
-    reservation::Reservation,
-    shared::{Admission, Turn},
-};
+use crate::{LimitedBody, reservation::Reservation, shared::Turn};
 
 pin_project! {
     /// The response of a [`RateLimit`](crate::RateLimit).
@@ -28,38 +24,47 @@ pin_project! {
         S: Service<Request<B>>,
     {
         #[pin]
-        stage: Stage<S::Future>,
-        // Until they meet in a call.
-        waiting: Option<(S, Request<B>)>,
+        stage: Stage<S, B, S::Future>,
         reservation: Option<Reservation>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<F> {
-        InLine { turn: Turn },
-        Readying,
+    enum Stage<S, B, F> {
         Calling { #[pin] future: F },
-        Refused { error: Option<Error> },
+        Rare { rare: Option<Box<Rare<S, B>>> },
     }
 }
 
+/// What few calls come to. On the heap, so that the futures of the others are no larger for it.
+#[allow(clippy::large_enum_variant, reason = "it is on the heap as it is")]
+enum Rare<S, B> {
+    /// In line as long as there is a turn to wait for; then the service is readied.
+    Waiting(Option<Turn>, S, Request<B>),
+    Refused(Error),
+}
+
 impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
-    pub(crate) fn admitted(inner: S, request: Request<B>, admission: Admission) -> Self {
-        let (stage, reservation) = match admission {
-            Admission::Now(reservation) => (Stage::Readying, Some(reservation)),
-            Admission::Later(turn) => (Stage::InLine { turn }, None),
-        };
-        Self { stage, waiting: Some((inner, request)), reservation }
+    pub(crate) const fn calling(future: S::Future, reservation: Option<Reservation>) -> Self {
+        Self { stage: Stage::Calling { future }, reservation }
     }
 
-    pub(crate) const fn refused(error: Error) -> Self {
-        Self { stage: Stage::Refused { error: Some(error) }, waiting: None, reservation: None }
+    /// `asked` was not ready yet, and is asked again.
+    pub(crate) fn readying(asked: S, request: Request<B>, reservation: Reservation) -> Self {
+        Self::rare(Rare::Waiting(None, asked, request), Some(reservation))
     }
 
-    pub(crate) const fn unlimited(future: S::Future) -> Self {
-        Self { stage: Stage::Calling { future }, waiting: None, reservation: None }
+    pub(crate) fn in_line(turn: Turn, inner: S, request: Request<B>) -> Self {
+        Self::rare(Rare::Waiting(Some(turn), inner, request), None)
+    }
+
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::rare(Rare::Refused(error), None)
+    }
+
+    fn rare(rare: Rare<S, B>, reservation: Option<Reservation>) -> Self {
+        Self { stage: Stage::Rare { rare: Some(Box::new(rare)) }, reservation }
     }
 }
 
@@ -74,37 +79,42 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.stage.as_mut().project() {
-                StageProj::InLine { turn } => match ready!(turn.as_mut().poll(cx)) {
-                    Ok(reservation) => {
-                        *this.reservation = Some(reservation);
-                        Stage::Readying
+            let rare = match this.stage.as_mut().project() {
+                StageProj::Calling { future } => {
+                    // What was never polled was never sent.
+                    this.reservation.iter_mut().for_each(Reservation::sent);
+                    let result = ready!(future.poll(cx)).map_err(|error| Error::from(error.into()));
+                    return Poll::Ready(settle(result, this.reservation.take()));
+                }
+                StageProj::Rare { rare } => rare,
+            };
+            match rare.as_deref_mut() {
+                Some(Rare::Waiting(turn, inner, _)) => {
+                    if let Some(waited) = turn {
+                        match ready!(waited.as_mut().poll(cx)) {
+                            Ok(reservation) => (*this.reservation, *turn) = (Some(reservation), None),
+                            Err(error) => {
+                                *rare = None;
+                                return Poll::Ready(Err(error));
+                            }
+                        }
                     }
-                    Err(error) => {
-                        *this.waiting = None;
-                        Stage::Refused { error: Some(error) }
-                    }
-                },
-                StageProj::Readying => {
-                    let Some((inner, _)) = this.waiting else { return Poll::Pending };
                     let ready = ready!(inner.poll_ready(cx));
-                    let called = this.waiting.take();
+                    let called = rare.take();
                     if let Err(error) = ready {
                         *this.reservation = None;
                         return Poll::Ready(Err(Error::from(error.into())));
                     }
-                    let Some((mut inner, request)) = called else { return Poll::Pending };
-                    this.reservation.iter_mut().for_each(Reservation::sent);
-                    Stage::Calling { future: inner.call(request) }
-                }
-                StageProj::Calling { future } => {
-                    let result = ready!(future.poll(cx)).map_err(|error| Error::from(error.into()));
-                    return Poll::Ready(settle(result, this.reservation.take()));
+                    if let Some(Rare::Waiting(_, mut inner, request)) = called.map(|rare| *rare) {
+                        this.stage.set(Stage::Calling { future: inner.call(request) });
+                    }
                 }
                 // Who polls again after the end waits for ever.
-                StageProj::Refused { error } => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
-            };
-            this.stage.set(next);
+                _ => {
+                    let Some(Rare::Refused(error)) = rare.take().map(|rare| *rare) else { return Poll::Pending };
+                    return Poll::Ready(Err(error));
+                }
+            }
         }
     }
 }

@@ -8,18 +8,17 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
-use towline_core::{BoxError, Error};
+use towline_core::{AtOnce, BoxError, Error, ready_at_once};
 
 use crate::{
     LimitedBody, ResponseFuture,
-    shared::{KeyOf, Shared},
+    shared::{Admission, Shared},
 };
 
 /// A service kept within a rate; made by [`RateLimitLayer`](crate::RateLimitLayer).
 ///
-/// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the
-/// inner service, which is readied inside the call's future once it is the request's turn: whoever waits in line holds
-/// no connection and no permit. An unlimited one is as ready as the service beneath and calls that itself.
+/// It is always ready, since whether a request may pass depends on the request. The inner service is readied within the call, once it is
+/// the request's turn: at once if it can be, else by a clone inside the call's future. Whoever waits in line holds no connection and no permit. An unlimited one is as ready as the service beneath and calls that itself.
 #[derive(Clone, Debug)]
 pub struct RateLimit<S> {
     inner: S,
@@ -65,25 +64,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(shared) = &self.shared else { return ResponseFuture::unlimited(self.inner.call(request)) };
-        if let Some(key) = &shared.settings().key {
-            return keyed(self, shared, key, request);
-        }
-        match shared.admit(request.extensions(), None) {
-            Ok(admission) => ResponseFuture::admitted(self.inner.clone(), request, admission),
+        let Some(shared) = &self.shared else { return ResponseFuture::calling(self.inner.call(request), None) };
+        let (admitted, request) = match &shared.settings().key {
+            None => (shared.admit(request.extensions(), None), request),
+            Some(key) => {
+                let (head, body) = request.into_parts();
+                (shared.admit(&head.extensions, Some(key(&head).as_ref())), Request::from_parts(head, body))
+            }
+        };
+        match admitted {
+            Ok(Admission::Now(reservation)) => match ready_at_once(&mut self.inner) {
+                AtOnce::Ready => ResponseFuture::calling(self.inner.call(request), Some(reservation)),
+                AtOnce::Later(asked) => ResponseFuture::readying(asked, request, reservation),
+                AtOnce::Failed(error) => ResponseFuture::refused(Error::from(error.into())),
+            },
+            Ok(Admission::Later(turn)) => ResponseFuture::in_line(turn, self.inner.clone(), request),
             Err(error) => ResponseFuture::refused(error),
         }
-    }
-}
-
-/// A call whose limits the user's own key names.
-fn keyed<S, B>(limited: &RateLimit<S>, shared: &Shared, key: &KeyOf, request: Request<B>) -> ResponseFuture<S, B>
-where
-    S: Service<Request<B>> + Clone,
-{
-    let (head, body) = request.into_parts();
-    match shared.admit(&head.extensions, Some(key(&head).as_ref())) {
-        Ok(admission) => ResponseFuture::admitted(limited.inner.clone(), Request::from_parts(head, body), admission),
-        Err(error) => ResponseFuture::refused(error),
     }
 }

@@ -69,6 +69,8 @@ async fn churn(service: &mut RateLimit<Beneath>, notes: &Arc<Mutex<Notes>>, chan
     while dropped < drops {
         match below(8) {
             0..3 if open.len() < 30 && number < drops => {
+                // The service beneath may be asked within the call.
+                notes.lock().polling = number;
                 open.push((number, spawn(service.call(Request::new(number)))));
                 open.last_mut().iter_mut().for_each(|waiting| poll(waiting));
                 number += 1;
