@@ -2,20 +2,20 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
-use towline_core::{BoxError, Error};
+use towline_core::{AtOnce, BoxError, Error, ready_at_once};
 
 use crate::{GuardedBody, ResponseFuture, breaker::Breaker, line::Lane, permit::Permit};
 
 /// A service behind circuits; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 ///
-/// It is always ready, since whether a request may pass depends on the request. What passes goes to a clone of the inner
-/// service, which is readied first: at once if it can be, else inside the call's future. An open circuit waits for nobody.
+/// It is always ready, since whether a request may pass depends on the request. What passes has the inner service readied first: at once if
+/// it can be, else by a clone inside the call's future. An open circuit waits for nobody.
 #[derive(Debug)]
 pub struct CircuitBreaker<S> {
     inner: S,
@@ -84,7 +84,7 @@ where
 
 impl<S: Clone> CircuitBreaker<S> {
     /// Asks the circuit, which may be anybody's and in any state.
-    fn ask<B>(&self, request: Request<B>) -> ResponseFuture<S, B>
+    fn ask<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
         S::Error: Into<BoxError>,
@@ -109,16 +109,15 @@ impl<S: Clone> CircuitBreaker<S> {
     /// Calls the service beneath at once if it is ready. If not, whoever polls first asks it again, and is the one who is
     /// woken.
     #[inline]
-    fn start<B>(&self, request: Request<B>, permit: Permit) -> ResponseFuture<S, B>
+    fn start<B>(&mut self, request: Request<B>, permit: Permit) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
         S::Error: Into<BoxError>,
     {
-        let mut inner = self.inner.clone();
-        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => ResponseFuture::calling(inner.call(request), permit),
-            Poll::Ready(Err(error)) => ResponseFuture::refused(permit.ended(error)),
-            Poll::Pending => ResponseFuture::waiting(inner, request, permit),
+        match ready_at_once(&mut self.inner) {
+            AtOnce::Ready => ResponseFuture::calling(self.inner.call(request), permit),
+            AtOnce::Later(asked) => ResponseFuture::waiting(asked, request, permit),
+            AtOnce::Failed(error) => ResponseFuture::refused(permit.ended(error)),
         }
     }
 }
