@@ -23,7 +23,9 @@ pub(super) struct Attempt<S, B> {
     shared: Arc<Shared>,
     target: Target,
     call: Option<Call>,
-    /// Without credentials, to go on with another one.
+    /// Without credentials, to be sent next.
+    request: Option<Request<B>>,
+    /// The same, to go on with another one.
     kept: Option<KeptRequest<B>>,
     ring: Arc<Mutex<Ring>>,
     /// The keys that were shown, the last of them now.
@@ -37,25 +39,30 @@ pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Vec<Credential>, BoxE
 /// What to do with a request that has no credentials yet.
 pub(super) enum Next<B> {
     Send(Request<B>),
-    Wait(Asked, Request<B>),
+    Wait(Asked),
     Refuse(Error),
 }
 
 impl<S, B: Body + TryClone> Attempt<S, B> {
-    pub(super) fn new(service: S, shared: Arc<Shared>, target: Target, mut request: Request<B>) -> (Box<Self>, Request<B>) {
+    pub(super) fn new(service: S, shared: Arc<Shared>, target: Target, mut request: Request<B>) -> Box<Self> {
         let (call, began) = (Call::of(request.extensions()).cloned(), Instant::now());
         apply::strip(&mut request, &target);
         let (kept, ring) = (KeptRequest::keep(&request), shared.ring(&target, began));
-        (Box::new(Self { service, shared, target, call, kept, ring, shown: Vec::new(), renewed: false, began }), request)
+        let (request, shown) = (Some(request), Vec::new());
+        Box::new(Self { service, shared, target, call, request, kept, ring, shown, renewed: false, began })
     }
 
-    pub(super) fn authorize(&mut self, mut request: Request<B>) -> Next<B> {
+    /// What to do with the request; `None` if there is none.
+    pub(super) fn authorize(&mut self) -> Option<Next<B>> {
+        let mut request = self.request.take()?;
         if let Some(authorizer) = self.target.authorizer() {
             let body = || in_memory(request.body().try_clone()?);
             let unsigned = Unsigned::new(request.method(), request.uri(), request.headers(), &body);
-            return match authorizer.authorize(&unsigned) {
-                Authorized::Now(found) => Self::found(request, found),
-                Authorized::Later(asked) => Next::Wait(asked, request),
+            let authorized = authorizer.authorize(&unsigned);
+            self.request = Some(request);
+            return match authorized {
+                Authorized::Now(found) => self.found(found),
+                Authorized::Later(asked) => Some(Next::Wait(asked)),
             };
         }
         // A key that was chosen after another one stands there already.
@@ -63,35 +70,36 @@ impl<S, B: Body + TryClone> Attempt<S, B> {
             Some(at) => Ok(*at),
             None => self.ring.lock().pick(self.target.keys().len(), Instant::now()).inspect(|at| self.shown.push(*at)),
         };
-        match chosen {
+        Some(match chosen {
             Ok(at) => {
                 self.target.keys().get(at).into_iter().for_each(|key| apply::put(&mut request, key));
                 Next::Send(request)
             }
             Err(failure) => Next::Refuse(Error::new(failure).with_source(KeysExhausted::new(self.target.key()))),
-        }
+        })
     }
 
     /// What to do with a request whose credentials were found.
-    pub(super) fn found(mut request: Request<B>, found: Result<Vec<Credential>, BoxError>) -> Next<B> {
-        match found {
+    pub(super) fn found(&mut self, found: Result<Vec<Credential>, BoxError>) -> Option<Next<B>> {
+        let mut request = self.request.take()?;
+        Some(match found {
             Ok(credentials) => {
                 credentials.iter().for_each(|credential| apply::put(&mut request, credential));
                 Next::Send(request)
             }
             Err(error) => Next::Refuse(Error::new(Failure::new(FailureKind::Auth).origin(Origin::Local)).with_source(error)),
-        }
+        })
     }
 
-    /// The request again, without credentials, if it is to be sent with another one.
-    pub(super) fn judge<R>(&mut self, answer: &Result<Response<R>, Error>) -> Option<Request<B>> {
+    /// Whether the request is to be sent again, with another credential.
+    pub(super) fn judge<R>(&mut self, answer: &Result<Response<R>, Error>) -> bool {
         let failure = match Outcome::of(answer.as_ref()) {
             Outcome::Failure(failure) => failure,
             Outcome::Success => {
                 self.succeeded();
-                return None;
+                return false;
             }
-            _ => return None,
+            _ => return false,
         };
         let now = Instant::now();
         let again = match self.target.authorizer().cloned() {
@@ -99,9 +107,11 @@ impl<S, B: Body + TryClone> Attempt<S, B> {
             None => self.rotate(&failure, now),
         };
         let in_time = self.call.as_ref().and_then(|call| call.remaining(now)).is_none_or(|left| !left.is_zero());
-        let request = self.kept.as_ref().filter(|_| again && in_time)?.request()?;
-        self.record(&failure, answer, now);
-        Some(request)
+        self.request = self.kept.as_ref().filter(|_| again && in_time).and_then(KeptRequest::request);
+        if self.request.is_some() {
+            self.record(&failure, answer, now);
+        }
+        self.request.is_some()
     }
 
     fn renew(&mut self, authorizer: &dyn Authorize, failure: &Failure) -> bool {

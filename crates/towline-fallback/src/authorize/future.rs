@@ -23,21 +23,21 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        // None where there is nothing to do.
+        // None where there is nothing to do. On the heap, so that most futures are no larger for it.
         attempt: Option<Box<Attempt<S, B>>>,
         #[pin]
-        state: State<B, S::Future>,
+        state: State<S::Future>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<B, F> {
-        // The service is ready, this request has no credentials.
-        Begin { request: Option<Request<B>> },
+    enum State<F> {
+        // The service is ready, the request has no credentials.
+        Begin,
         // The same, of a service that is not.
-        Again { request: Option<Request<B>> },
-        Asking { asked: Asked, request: Option<Request<B>> },
+        Again,
+        Asking { asked: Asked },
         Under { #[pin] future: F },
         Done,
     }
@@ -48,8 +48,8 @@ impl<S: Service<Request<B>>, B> AuthorizeFuture<S, B> {
         Self { attempt: None, state: State::Under { future } }
     }
 
-    pub(super) const fn begin(attempt: Box<Attempt<S, B>>, request: Request<B>) -> Self {
-        Self { attempt: Some(attempt), state: State::Begin { request: Some(request) } }
+    pub(super) const fn begin(attempt: Box<Attempt<S, B>>) -> Self {
+        Self { attempt: Some(attempt), state: State::Begin }
     }
 }
 
@@ -67,35 +67,32 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Under { future } => {
                     let answer = ready!(future.poll(cx)).map_err(|error| Error::from(error.into()));
-                    let again = this.attempt.as_mut().and_then(|attempt| attempt.judge(&answer));
-                    let Some(request) = again else {
+                    if !this.attempt.as_mut().is_some_and(|attempt| attempt.judge(&answer)) {
                         this.state.set(State::Done);
                         return Poll::Ready(answer);
-                    };
-                    this.state.set(State::Again { request: Some(request) });
+                    }
+                    this.state.set(State::Again);
                     continue;
                 }
-                StateProj::Asking { asked, request } => {
+                StateProj::Asking { asked } => {
                     let found = ready!(asked.as_mut().poll(cx));
-                    request.take().map(|request| Attempt::<S, B>::found(request, found))
+                    this.attempt.as_mut().and_then(|attempt| attempt.found(found))
                 }
-                StateProj::Again { request } => {
+                StateProj::Again => {
                     let Some(attempt) = this.attempt.as_mut() else { return Poll::Pending };
                     if let Err(error) = ready!(attempt.service.poll_ready(cx)) {
                         this.state.set(State::Done);
                         return Poll::Ready(Err(Error::from(error.into())));
                     }
-                    request.take().map(|request| attempt.authorize(request))
+                    attempt.authorize()
                 }
-                StateProj::Begin { request } => {
-                    this.attempt.as_mut().and_then(|attempt| request.take().map(|request| attempt.authorize(request)))
-                }
+                StateProj::Begin => this.attempt.as_mut().and_then(|attempt| attempt.authorize()),
                 StateProj::Done => None,
             };
             let (Some(next), Some(attempt)) = (next, this.attempt.as_mut()) else { return Poll::Pending };
             this.state.set(match next {
                 Next::Send(request) => State::Under { future: attempt.service.call(request) },
-                Next::Wait(asked, request) => State::Asking { asked, request: Some(request) },
+                Next::Wait(asked) => State::Asking { asked },
                 Next::Refuse(error) => {
                     this.state.set(State::Done);
                     return Poll::Ready(Err(error));

@@ -62,8 +62,7 @@ where
         };
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        let (attempt, request) = Attempt::new(ready, Arc::clone(&self.shared), target, request);
-        AuthorizeFuture::begin(attempt, request)
+        AuthorizeFuture::begin(Attempt::new(ready, Arc::clone(&self.shared), target, request))
     }
 }
 
