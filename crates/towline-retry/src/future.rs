@@ -35,7 +35,7 @@ pin_project! {
         #[pin]
         state: State<S::Future, R>,
         // There while draining, sleeping and getting ready.
-        next: Option<Box<Next<B, R>>>,
+        next: Option<Box<Next<S, B, R>>>,
         // `None` if the request can be sent only once.
         again: Option<Again<S, B>>,
         progress: Progress,
@@ -63,7 +63,7 @@ impl<S: Service<Request<B>>, B, R> ResponseFuture<S, B, R> {
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     B: TryClone,
     R: Body,
@@ -99,15 +99,20 @@ where
                     State::Ready
                 }
                 StateProj::Ready => {
-                    let Some(again) = this.again.as_mut() else { return Poll::Pending };
-                    let ready = ready!(again.service.poll_ready(cx));
-                    let Some(next) = this.next.take() else { return Poll::Pending };
+                    let (Some(again), Some(next)) = (this.again.as_ref(), this.next.as_mut()) else { return Poll::Pending };
+                    let service = next.service.get_or_insert_with(|| again.spare.lock().clone());
+                    let ready = ready!(service.poll_ready(cx));
+                    let Some(mut next) = this.next.take() else { return Poll::Pending };
+                    let service = next.service.take();
                     let sent = match ready {
                         Ok(()) => this.progress.send(*next),
                         Err(error) => Err(this.progress.abandon(*next, StopReason::NotRetryable, || Error::from(error.into()))),
                     };
                     match sent {
-                        Ok(request) => State::Attempt { future: again.service.call(request) },
+                        Ok(request) => {
+                            let Some(mut service) = service else { return Poll::Pending };
+                            State::Attempt { future: service.call(request) }
+                        }
                         Err(answer) => {
                             this.state.set(State::Done);
                             return Poll::Ready(answer);
@@ -122,7 +127,7 @@ where
 }
 
 impl<F, R> State<F, R> {
-    fn wait<B>(next: &Next<B, R>) -> Self {
+    fn wait<S, B>(next: &Next<S, B, R>) -> Self {
         next.until.map_or(Self::Ready, |until| Self::Sleep { sleep: sleep_until(until) })
     }
 }

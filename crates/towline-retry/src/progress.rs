@@ -31,14 +31,16 @@ pub(crate) struct Progress {
 }
 
 /// What follows an attempt.
-pub(crate) enum Step<B, R> {
+pub(crate) enum Step<S, B, R> {
     Answer(Result<Response<R>, Error>),
     /// A further attempt, after the body has been drained if it is not known to lie in memory.
-    Again(Box<Next<B, R>>, Option<R>),
+    Again(Box<Next<S, B, R>>, Option<R>),
 }
 
 /// A further attempt that was decided upon. Dropped before it is sent, it gives back what it took from the budget.
-pub(crate) struct Next<B, R> {
+pub(crate) struct Next<S, B, R> {
+    /// Who is to send it, once it is there.
+    pub(crate) service: Option<S>,
     request: Request<B>,
     wait: Duration,
     /// When to send it; `None` for at once.
@@ -62,11 +64,11 @@ impl Progress {
     }
 
     /// Reads what became of the attempt under way and decides what follows.
-    pub(crate) fn judge<B: TryClone, R: Body>(
+    pub(crate) fn judge<S, B: TryClone, R: Body>(
         &mut self,
         result: Result<Response<R>, Error>,
         kept: Option<&KeptRequest<B>>,
-    ) -> Step<B, R> {
+    ) -> Step<S, B, R> {
         let status = result.as_ref().ok().map(Response::status);
         let outcome = Outcome::of(result.as_ref());
         self.record(outcome.failure().map(|failure| failure.kind), status);
@@ -98,12 +100,12 @@ impl Progress {
     }
 
     /// Makes what the next attempt needs, or says why there is none.
-    fn plan<B: TryClone, R>(
+    fn plan<S, B: TryClone, R>(
         &self,
         failure: Failure,
         status: Option<StatusCode>,
         kept: Option<&KeptRequest<B>>,
-    ) -> Result<Box<Next<B, R>>, (StopReason, Failure)> {
+    ) -> Result<Box<Next<S, B, R>>, (StopReason, Failure)> {
         let now = Instant::now();
         let (wait, free) = match self.decide(&failure, status, now) {
             Decision::Retry { wait, free } => (wait, free),
@@ -121,7 +123,7 @@ impl Progress {
         let attempt = self.sent.saturating_add(1);
         self.tell(&Event::RetryScheduled { target: self.target.as_ref(), attempt, wait, failure: &failure });
         let until = (!wait.is_zero()).then_some(until);
-        Ok(Box::new(Next { request, wait, until, free, withdrawal, failure, last: None }))
+        Ok(Box::new(Next { service: None, request, wait, until, free, withdrawal, failure, last: None }))
     }
 
     fn decide(&self, failure: &Failure, status: Option<StatusCode>, now: Instant) -> Decision {
@@ -139,7 +141,7 @@ impl Progress {
 
     /// The request of the next attempt, which is sent now: from here on it is paid for. Past the deadline it is not
     /// sent, and the answer to the call comes back.
-    pub(crate) fn send<B, R>(&mut self, next: Next<B, R>) -> Result<Request<B>, Result<Response<R>, Error>> {
+    pub(crate) fn send<S, B, R>(&mut self, next: Next<S, B, R>) -> Result<Request<B>, Result<Response<R>, Error>> {
         let now = Instant::now();
         if self.call.as_ref().and_then(|call| call.remaining(now)).is_some_and(|remaining| remaining.is_zero()) {
             return Err(self.abandon(next, StopReason::Deadline, || Failure::new(FailureKind::DeadlineExceeded).into()));
@@ -162,9 +164,9 @@ impl Progress {
     }
 
     /// Gives up on an attempt that was decided upon: the last answer if it is still there, else `error`.
-    pub(crate) fn abandon<B, R>(
+    pub(crate) fn abandon<S, B, R>(
         &self,
-        next: Next<B, R>,
+        next: Next<S, B, R>,
         reason: StopReason,
         error: impl FnOnce() -> Error,
     ) -> Result<Response<R>, Error> {
@@ -200,7 +202,7 @@ impl Progress {
     }
 }
 
-impl<B, R: Body> Next<B, R> {
+impl<S, B, R: Body> Next<S, B, R> {
     /// Keeps the last answer, unless its body may hold a connection: then that body comes back, to be drained.
     fn keep(&mut self, result: Result<Response<R>, Error>) -> Option<R> {
         match result {

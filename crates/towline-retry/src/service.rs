@@ -1,13 +1,13 @@
 //! The service.
 
 use std::{
-    mem,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
 use http_body::Body;
+use parking_lot::Mutex;
 use tower_service::Service;
 use towline_core::{BoxError, Error, KeptRequest, Target, body::TryClone};
 
@@ -17,28 +17,32 @@ use crate::{future::ResponseFuture, layer::Shared, progress::Progress};
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
+    spare: Spare<S>,
     shared: Arc<Shared>,
 }
 
+/// Where the service of a further attempt is cloned from. Nearly all calls make one attempt, and take along a count of this in the place of all that a
+/// clone of a service counts. Behind a lock, since a service need not be `Sync`.
+pub(crate) type Spare<S> = Arc<Mutex<S>>;
+
 /// What a further attempt is made from.
 pub(crate) struct Again<S, B> {
-    pub(crate) service: S,
+    pub(crate) spare: Spare<S>,
     pub(crate) kept: KeptRequest<B>,
 }
 
 impl<S> Retry<S> {
-    pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self
+    where
+        S: Clone,
+    {
+        let spare = Arc::new(Mutex::new(inner.clone()));
+        Self { inner, spare, shared }
     }
 
     /// The service beneath.
     pub const fn get_ref(&self) -> &S {
         &self.inner
-    }
-
-    /// The service beneath, mutably.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
     }
 
     /// The service beneath, by value.
@@ -66,13 +70,7 @@ where
         let progress = Progress::new(Arc::clone(&self.shared), request.extensions());
         let own = Target::of(request.extensions()).and_then(Target::attempts);
         let kept = if self.shared.policy.may_retry(own) { KeptRequest::keep(&request) } else { None };
-        let Some(kept) = kept else {
-            return ResponseFuture::new(self.inner.call(request), None, progress);
-        };
-        // The instance that was readied is the one that is called, for each attempt; its clone waits for the next call.
-        let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
-        let first = service.call(request);
-        ResponseFuture::new(first, Some(Again { service, kept }), progress)
+        let again = kept.map(|kept| Again { spare: Arc::clone(&self.spare), kept });
+        ResponseFuture::new(self.inner.call(request), again, progress)
     }
 }

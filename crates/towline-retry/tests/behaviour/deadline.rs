@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service, ServiceExt};
 use towline_core::{BoxError, Failure, FailureKind, Outcome, RetryBudget};
@@ -38,17 +39,19 @@ async fn no_wait_of_ours_ends_after_the_deadline_and_nothing_is_sent_after_it() 
     }
 }
 
-/// Answers at once, and is not ready again for a while after each request.
+/// Answers at once, and is not ready again for a while after each request, in none of its clones.
 struct Slow {
     log: Log,
     answer: fn() -> Answer,
+    again: Arc<Mutex<Option<Instant>>>,
     ready: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
     fails: bool,
 }
 
 impl Clone for Slow {
     fn clone(&self) -> Self {
-        Self { log: self.log.clone(), answer: self.answer, ready: None, fails: self.fails }
+        let again = Arc::clone(&self.again);
+        Self { log: self.log.clone(), answer: self.answer, again, ready: None, fails: self.fails }
     }
 }
 
@@ -58,20 +61,21 @@ impl Service<Request<Body>> for Slow {
     type Future = future::Ready<Answer>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let Some(sleep) = &mut self.ready else { return Poll::Ready(Ok(())) };
+        let Some(again) = *self.again.lock() else { return Poll::Ready(Ok(())) };
+        let sleep = self.ready.get_or_insert_with(|| Box::pin(sleep_until(again)));
         std::task::ready!(sleep.as_mut().poll(cx));
         Poll::Ready(if self.fails { Err("out of order".into()) } else { Ok(()) })
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         self.log.note(request);
-        self.ready = Some(Box::pin(sleep_until(Instant::now() + SECOND * 30)));
+        *self.again.lock() = Some(Instant::now() + SECOND * 30);
         future::ready((self.answer)())
     }
 }
 
 fn slow(answer: fn() -> Answer, fails: bool) -> Slow {
-    Slow { log: Log::default(), answer, ready: None, fails }
+    Slow { log: Log::default(), answer, again: Arc::default(), ready: None, fails }
 }
 
 /// There is nothing to drain, so it may be kept.

@@ -74,9 +74,8 @@ async fn it_may_stand_over_a_concurrency_limit_and_under_a_builder() {
 
 #[test]
 fn the_service_beneath_is_within_reach() {
-    let mut service = RetryLayer::new().layer(5);
-    *service.get_mut() += 1;
-    assert_eq!((*service.get_ref(), service.into_inner()), (6, 6));
+    let service = RetryLayer::new().layer(5);
+    assert_eq!((*service.get_ref(), service.into_inner()), (5, 5));
 }
 
 #[tokio::test(start_paused = true)]
