@@ -50,12 +50,12 @@ where
     type Error = Error;
     type Future = CallFuture<S, B, S::Future>;
 
-    /// Always ready: the service beneath is readied in the call, within its deadline.
+    /// Always ready: the service beneath is readied within the call, and within its deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        CallFuture::new(self.inner.clone(), request, self.config)
+        CallFuture::begin(&mut self.inner, request, self.config)
     }
 }

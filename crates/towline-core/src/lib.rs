@@ -58,7 +58,7 @@ pub use kept::KeptRequest;
 pub use keyed::Keyed;
 pub use observe::{Event, Observe, Observer, StopReason};
 pub use outcome::{Outcome, wall_clock};
-pub use ready::{AtOnce, ready_at_once};
+pub use ready::{AtOnce, Spare, ready_at_once};
 pub use stream::{StreamEnd, StreamHandle, Usage};
 pub use target::{Credential, Dialect, Price, Target};
 

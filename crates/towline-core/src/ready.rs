@@ -1,10 +1,12 @@
-//! Readiness that is asked for within a call.
+//! Services that are readied within a call.
 
 use std::{
-    mem,
+    fmt, mem,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
+use parking_lot::Mutex;
 use tower_service::Service;
 
 /// What a service said that was asked, within a call, whether it is ready. See [`ready_at_once`].
@@ -52,6 +54,37 @@ where
             let clone = service.clone();
             AtOnce::Later(mem::replace(service, clone))
         }
+    }
+}
+
+/// A service to clone further ones from, for a layer whose calls may need the service beneath more than once, as a retry does.
+///
+/// Nearly all calls need it once. They take along one count of this, in the place of the many that a clone of a whole stack counts, and
+/// clone the service when they need it again. It is behind a lock, since a service need not be `Sync`.
+pub struct Spare<S>(Arc<Mutex<S>>);
+
+impl<S: Clone> Spare<S> {
+    /// One of `service`, as it is now.
+    pub fn of(service: &S) -> Self {
+        Self(Arc::new(Mutex::new(service.clone())))
+    }
+
+    /// A service, which has to be readied before it is called.
+    #[must_use]
+    pub fn service(&self) -> S {
+        self.0.lock().clone()
+    }
+}
+
+impl<S> Clone for Spare<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for Spare<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spare").finish_non_exhaustive()
     }
 }
 

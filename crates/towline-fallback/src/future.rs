@@ -3,7 +3,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,11 +12,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
-use towline_core::{BoxError, Error, Target, body::TryClone};
+use towline_core::{BoxError, Error, Spare, Target, body::TryClone};
 
 use crate::{
     answer::Answer,
-    config::Config,
     progress::{Progress, Step},
 };
 
@@ -29,10 +27,10 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        inner: S,
+        spare: Spare<S>,
         progress: Progress<B, R>,
         #[pin]
-        state: State<B, S::Future>,
+        state: State<S, B, S::Future>,
         // When the hop under way has used up its share of the call's time; made when it first has to wait.
         #[pin]
         share: Option<Sleep>,
@@ -41,16 +39,24 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
-    enum State<B, F> {
-        // The inner service is being readied for this request.
-        Ready { request: Option<Request<B>> },
+    enum State<S, B, F> {
         Under { #[pin] future: F },
-        // The request could not be made for this target.
-        Refused { error: Option<Error> },
+        Rare { rare: Option<Box<Rare<S, B>>> },
         // All targets are kept back; this one is the first to recover.
         Waiting { #[pin] sleep: Sleep, at: usize },
         Done,
     }
+}
+
+/// What few calls come to. On the heap, so that the futures of the others are no larger for it.
+#[allow(clippy::large_enum_variant, reason = "it is on the heap as it is")]
+enum Rare<S, B> {
+    /// The inner service is being readied for this request.
+    Readying(S, Request<B>),
+    /// The request could not be made for this target.
+    Refused(Error),
+    /// The inner service will never be ready.
+    Broken(Error),
 }
 
 /// What a poll of the state brought.
@@ -64,26 +70,34 @@ enum Brought<R> {
 impl<S, B, R> ResponseFuture<S, B, R>
 where
     S: Service<Request<B>>,
-    B: Body + TryClone + From<Bytes>,
 {
-    pub(crate) fn new(inner: S, config: Arc<Config>, request: Request<B>) -> Self {
-        let (progress, request) = Progress::begin(config, request);
-        Self { inner, progress, state: State::hop(request), share: None }
+    pub(crate) const fn under(future: S::Future, progress: Progress<B, R>, spare: Spare<S>) -> Self {
+        Self { spare, progress, state: State::Under { future }, share: None }
+    }
+
+    /// `asked` was not ready yet, and is asked again.
+    pub(crate) fn readying(asked: S, request: Request<B>, progress: Progress<B, R>, spare: Spare<S>) -> Self {
+        Self { spare, progress, state: State::rare(Rare::Readying(asked, request)), share: None }
+    }
+
+    pub(crate) fn refused(error: Error, progress: Progress<B, R>, spare: Spare<S>) -> Self {
+        Self { spare, progress, state: State::rare(Rare::Refused(error)), share: None }
+    }
+
+    pub(crate) fn broken(error: BoxError, progress: Progress<B, R>, spare: Spare<S>) -> Self {
+        Self { spare, progress, state: State::rare(Rare::Broken(Error::from(error))), share: None }
     }
 }
 
-impl<B, F> State<B, F> {
-    fn hop(request: Result<Request<B>, Error>) -> Self {
-        match request {
-            Ok(request) => Self::Ready { request: Some(request) },
-            Err(error) => Self::Refused { error: Some(error) },
-        }
+impl<S, B, F> State<S, B, F> {
+    fn rare(rare: Rare<S, B>) -> Self {
+        Self::Rare { rare: Some(Box::new(rare)) }
     }
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     B: Body + TryClone + From<Bytes>,
 {
@@ -104,7 +118,8 @@ where
             let mut this = self.as_mut().project();
             this.share.set(None);
             this.state.set(match step {
-                Step::Hop(request) => State::hop(request),
+                Step::Hop(Ok(request)) => State::rare(Rare::Readying(this.spare.service(), request)),
+                Step::Hop(Err(error)) => State::rare(Rare::Refused(error)),
                 Step::Wait(until, at) => State::Waiting { sleep: sleep_until(until), at },
                 Step::Answer(answer) => {
                     this.state.set(State::Done);
@@ -124,31 +139,32 @@ where
     fn poll_state(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Brought<R>> {
         let mut this = self.project();
         loop {
-            let future = match this.state.as_mut().project() {
-                StateProj::Ready { request } => {
-                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
-                        return Poll::Ready(Brought::Broken(Error::from(error.into())));
-                    }
-                    let Some(request) = request.take() else { return Poll::Pending };
-                    this.inner.call(request)
-                }
+            let rare = match this.state.as_mut().project() {
                 StateProj::Under { future } => {
                     return future.poll(cx).map(|answer| Brought::Answer(answer.map_err(|error| Error::from(error.into()))));
                 }
-                StateProj::Refused { error } => {
-                    return error.take().map_or(Poll::Pending, |error| Poll::Ready(Brought::Answer(Err(error))));
-                }
                 StateProj::Waiting { sleep, at } => return sleep.poll(cx).map(|()| Brought::Waited(*at)),
+                StateProj::Rare { rare } => rare,
                 StateProj::Done => return Poll::Pending,
             };
-            this.state.set(State::Under { future });
+            if let Some(Rare::Readying(inner, _)) = rare.as_deref_mut()
+                && let Err(error) = ready!(inner.poll_ready(cx))
+            {
+                return Poll::Ready(Brought::Broken(Error::from(error.into())));
+            }
+            match rare.take().map(|rare| *rare) {
+                Some(Rare::Readying(mut inner, request)) => this.state.set(State::Under { future: inner.call(request) }),
+                Some(Rare::Refused(error)) => return Poll::Ready(Brought::Answer(Err(error))),
+                Some(Rare::Broken(error)) => return Poll::Ready(Brought::Broken(error)),
+                None => return Poll::Pending,
+            }
         }
     }
 
     /// Whether the hop under way, which has to wait, has used up its share.
     fn poll_share(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if !matches!(*this.state, State::Ready { .. } | State::Under { .. }) {
+        if !matches!(*this.state, State::Rare { .. } | State::Under { .. }) {
             return Poll::Pending;
         }
         if this.share.is_none() {

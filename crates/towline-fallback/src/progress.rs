@@ -40,7 +40,8 @@ pub(crate) struct Progress<B, R> {
     capped: bool,
     /// The conversation that it belongs to.
     conversation: Option<Arc<str>>,
-    best: Option<(Failure, Answer<R>)>,
+    /// On the heap, so that calls to which nothing happens are moved without it.
+    best: Option<Box<(Failure, Answer<R>)>>,
 }
 
 /// What follows a hop.
@@ -139,15 +140,13 @@ where
         let best = self.best.take();
         match self.request(at, Instant::now()) {
             Some(request) => Step::Hop(request),
-            None => {
-                Step::Answer(best.map_or_else(|| Err(Failure::new(FailureKind::DeadlineExceeded).into()), |(_, answer)| answer))
-            }
+            None => Step::Answer(best.map_or_else(|| Err(Failure::new(FailureKind::DeadlineExceeded).into()), |best| best.1)),
         }
     }
 
     /// The answer of a call whose service beneath will never be ready: it must not be asked again, for whatever target.
     pub(crate) fn broken(&mut self, error: Error) -> Step<B, R> {
-        let answer = self.best.take().map_or(Err(error), |(_, kept)| kept);
+        let answer = self.best.take().map_or(Err(error), |best| best.1);
         Step::Answer(self.finish(answer))
     }
 
@@ -204,7 +203,7 @@ impl<B, R> Progress<B, R> {
         let stays = !lists.into_iter().flatten().any(|list| config.targets.has(list));
         // A target that was asked for one reason only does not hide that reason.
         let is_final = stays && (role == Role::Ordinary || failure.kind == FailureKind::ContentPolicy);
-        let (mut failure, mut answer) = match self.best.take() {
+        let (mut failure, mut answer) = match self.best.take().map(|best| *best) {
             Some((best, kept)) if !is_final && !table::is_more_useful(&failure, &best) => (best, kept),
             _ => (failure, answer),
         };
@@ -218,8 +217,8 @@ impl<B, R> Progress<B, R> {
     }
 
     fn keep(&mut self, failure: Failure, answer: Answer<R>) {
-        if self.best.as_ref().is_none_or(|(best, _)| table::is_more_useful(&failure, best)) {
-            self.best = Some((failure, answer));
+        if self.best.as_ref().is_none_or(|best| table::is_more_useful(&failure, &best.0)) {
+            self.best = Some(Box::new((failure, answer)));
         }
     }
 

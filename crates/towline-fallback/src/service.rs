@@ -9,30 +9,30 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
-use towline_core::{BoxError, Error, body::TryClone};
+use towline_core::{AtOnce, BoxError, Error, Spare, body::TryClone, ready_at_once};
 
-use crate::{config::Config, future::ResponseFuture};
+use crate::{config::Config, future::ResponseFuture, progress::Progress};
 
 /// The service that [`FallbackLayer`](crate::FallbackLayer) makes.
 #[derive(Clone)]
 pub struct Fallback<S> {
     inner: S,
+    spare: Spare<S>,
     config: Arc<Config>,
 }
 
 impl<S> Fallback<S> {
-    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
-        Self { inner, config }
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self
+    where
+        S: Clone,
+    {
+        let spare = Spare::of(&inner);
+        Self { inner, spare, config }
     }
 
     /// The service within.
     pub const fn get_ref(&self) -> &S {
         &self.inner
-    }
-
-    /// The service within.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
     }
 
     /// The service within.
@@ -57,7 +57,16 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ResponseFuture::new(self.inner.clone(), Arc::clone(&self.config), request)
+        let (progress, request) = Progress::begin(Arc::clone(&self.config), request);
+        let spare = self.spare.clone();
+        match request {
+            Ok(request) => match ready_at_once(&mut self.inner) {
+                AtOnce::Ready => ResponseFuture::under(self.inner.call(request), progress, spare),
+                AtOnce::Later(asked) => ResponseFuture::readying(asked, request, progress, spare),
+                AtOnce::Failed(error) => ResponseFuture::broken(error.into(), progress, spare),
+            },
+            Err(error) => ResponseFuture::refused(error, progress, spare),
+        }
     }
 }
 

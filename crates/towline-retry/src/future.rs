@@ -100,7 +100,7 @@ where
                 }
                 StateProj::Ready => {
                     let (Some(again), Some(next)) = (this.again.as_ref(), this.next.as_mut()) else { return Poll::Pending };
-                    let service = next.service.get_or_insert_with(|| again.spare.lock().clone());
+                    let service = next.service.get_or_insert_with(|| again.spare.service());
                     let ready = ready!(service.poll_ready(cx));
                     let Some(mut next) = this.next.take() else { return Poll::Pending };
                     let service = next.service.take();

@@ -7,9 +7,8 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use parking_lot::Mutex;
 use tower_service::Service;
-use towline_core::{BoxError, Error, KeptRequest, Target, body::TryClone};
+use towline_core::{BoxError, Error, KeptRequest, Spare, Target, body::TryClone};
 
 use crate::{future::ResponseFuture, layer::Shared, progress::Progress};
 
@@ -20,10 +19,6 @@ pub struct Retry<S> {
     spare: Spare<S>,
     shared: Arc<Shared>,
 }
-
-/// Where the service of a further attempt is cloned from. Nearly all calls make one attempt, and take along a count of this in the place of all that a
-/// clone of a service counts. Behind a lock, since a service need not be `Sync`.
-pub(crate) type Spare<S> = Arc<Mutex<S>>;
 
 /// What a further attempt is made from.
 pub(crate) struct Again<S, B> {
@@ -36,7 +31,7 @@ impl<S> Retry<S> {
     where
         S: Clone,
     {
-        let spare = Arc::new(Mutex::new(inner.clone()));
+        let spare = Spare::of(&inner);
         Self { inner, spare, shared }
     }
 
@@ -70,7 +65,7 @@ where
         let progress = Progress::new(Arc::clone(&self.shared), request.extensions());
         let own = Target::of(request.extensions()).and_then(Target::attempts);
         let kept = if self.shared.policy.may_retry(own) { KeptRequest::keep(&request) } else { None };
-        let again = kept.map(|kept| Again { spare: Arc::clone(&self.spare), kept });
+        let again = kept.map(|kept| Again { spare: self.spare.clone(), kept });
         ResponseFuture::new(self.inner.call(request), again, progress)
     }
 }

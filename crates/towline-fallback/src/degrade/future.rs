@@ -28,41 +28,57 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        // None where nothing is configured, as is `asked`.
-        inner: Option<S>,
+        // None where nothing is configured.
         asked: Option<Box<Asked<B>>>,
         #[pin]
-        state: State<B, S::Future, R>,
+        state: State<S, B, S::Future, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<B, F, R> {
-        Ready { request: Option<Request<B>> },
+    enum State<S, B, F, R> {
         Under { #[pin] future: F },
-        HandedOver { taken: Handover, failed: Option<(Failure, Result<Response<R>, Error>)> },
-        Fresh { answer: Option<Response<DegradeBody<R>>> },
-        Done,
+        Rare { rare: Option<Box<Rare<S, B, R>>> },
     }
+}
+
+/// What few calls come to. On the heap, so that the futures of the others are no larger for it.
+enum Rare<S, B, R> {
+    /// The service is being readied for this request.
+    Readying(S, Request<B>),
+    /// It will never be ready.
+    Failed(Error),
+    HandedOver(Handover, Failure, Result<Response<R>, Error>),
+    Fresh(Response<DegradeBody<R>>),
 }
 
 impl<S, B, R> DegradeFuture<S, B, R>
 where
     S: Service<Request<B>>,
-    B: Body + TryClone,
 {
-    pub(super) fn new(inner: S, asked: Box<Asked<B>>, request: Request<B>) -> Self {
-        let state = match asked.fresh() {
-            Some(answer) => State::Fresh { answer: Some(answer) },
-            None => State::Ready { request: Some(request) },
-        };
-        Self { inner: Some(inner), asked: Some(asked), state }
+    /// Nothing is `asked` of a call that has nothing to hope for but its own answer.
+    pub(super) const fn under(future: S::Future, asked: Option<Box<Asked<B>>>) -> Self {
+        Self { asked, state: State::Under { future } }
     }
 
-    /// A call that has nothing to hope for but its own answer.
-    pub(super) const fn passed(future: S::Future) -> Self {
-        Self { inner: None, asked: None, state: State::Under { future } }
+    /// `service` was not ready yet, and is asked again.
+    pub(super) fn readying(service: S, request: Request<B>, asked: Box<Asked<B>>) -> Self {
+        Self { asked: Some(asked), state: State::rare(Rare::Readying(service, request)) }
+    }
+
+    pub(super) fn failed(error: Error, asked: Box<Asked<B>>) -> Self {
+        Self { asked: Some(asked), state: State::rare(Rare::Failed(error)) }
+    }
+
+    pub(super) fn fresh(answer: Response<DegradeBody<R>>, asked: Box<Asked<B>>) -> Self {
+        Self { asked: Some(asked), state: State::rare(Rare::Fresh(answer)) }
+    }
+}
+
+impl<S, B, F, R> State<S, B, F, R> {
+    fn rare(rare: Rare<S, B, R>) -> Self {
+        Self::Rare { rare: Some(Box::new(rare)) }
     }
 }
 
@@ -79,30 +95,35 @@ where
         let mut this = self.project();
         loop {
             let answer = match this.state.as_mut().project() {
-                StateProj::Ready { request } => {
-                    let Some(inner) = this.inner else { return Poll::Pending };
-                    match ready!(inner.poll_ready(cx)) {
-                        Ok(()) => {
-                            let Some(request) = request.take() else { return Poll::Pending };
-                            let future = inner.call(request);
-                            this.state.set(State::Under { future });
-                            continue;
-                        }
-                        Err(error) => Err(Error::from(error.into())),
-                    }
-                }
                 StateProj::Under { future } => ready!(future.poll(cx)).map_err(|error| Error::from(error.into())),
-                StateProj::HandedOver { taken, failed } => {
-                    let taken = ready!(taken.as_mut().poll(cx));
-                    let Some((failure, answer)) = failed.take() else { return Poll::Pending };
-                    this.state.set(State::Done);
-                    return Poll::Ready(match (taken, this.asked) {
-                        (Ok(response), Some(asked)) => Ok(asked.queued(&failure, response)),
-                        (_, asked) => last_rung(asked.as_deref(), &failure, answer),
-                    });
-                }
-                StateProj::Fresh { answer } => return answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-                StateProj::Done => return Poll::Pending,
+                StateProj::Rare { rare } => match rare.as_deref_mut() {
+                    Some(Rare::Readying(service, _)) => {
+                        let ready = ready!(service.poll_ready(cx));
+                        let Some(Rare::Readying(mut service, request)) = rare.take().map(|rare| *rare) else { continue };
+                        match ready {
+                            Ok(()) => {
+                                let future = service.call(request);
+                                this.state.set(State::Under { future });
+                                continue;
+                            }
+                            Err(error) => Err(Error::from(error.into())),
+                        }
+                    }
+                    Some(Rare::HandedOver(taken, ..)) => {
+                        let taken = ready!(taken.as_mut().poll(cx));
+                        let Some(Rare::HandedOver(_, failure, answer)) = rare.take().map(|rare| *rare) else { continue };
+                        return Poll::Ready(match (taken, this.asked) {
+                            (Ok(response), Some(asked)) => Ok(asked.queued(&failure, response)),
+                            (_, asked) => last_rung(asked.as_deref(), &failure, answer),
+                        });
+                    }
+                    _ => match rare.take().map(|rare| *rare) {
+                        Some(Rare::Failed(error)) => Err(error),
+                        Some(Rare::Fresh(answer)) => return Poll::Ready(Ok(answer)),
+                        // Polled again after its end, it stays pending.
+                        _ => return Poll::Pending,
+                    },
+                },
             };
             let wants = this.asked.as_ref().and_then(|asked| Some((asked, asked.wants(&answer)?)));
             let given = match wants {
@@ -111,14 +132,14 @@ where
                     Some(stale) => Ok(stale),
                     None => match asked.hand_over(&failure) {
                         Some(taken) => {
-                            this.state.set(State::HandedOver { taken, failed: Some((failure, answer)) });
+                            this.state.set(State::rare(Rare::HandedOver(taken, failure, answer)));
                             continue;
                         }
                         None => last_rung(Some(asked), &failure, answer),
                     },
                 },
             };
-            this.state.set(State::Done);
+            this.state.set(State::Rare { rare: None });
             return Poll::Ready(given);
         }
     }

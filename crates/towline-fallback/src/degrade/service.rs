@@ -12,7 +12,7 @@ use http::{Extensions, Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
-use towline_core::{BoxError, Call, Error, body::TryClone};
+use towline_core::{AtOnce, BoxError, Call, Error, body::TryClone, ready_at_once};
 
 use super::{asked::Asked, body::DegradeBody, future::DegradeFuture, layer::Config};
 
@@ -67,13 +67,20 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.config.is_empty() {
-            return DegradeFuture::passed(self.inner.call(request));
+            return DegradeFuture::under(self.inner.call(request), None);
         }
         let asked = Box::new(Asked::new(&self.config, &request));
+        if let Some(answer) = asked.fresh() {
+            return DegradeFuture::fresh(answer, asked);
+        }
         if self.config.queue.is_some() {
             leave_time(request.extensions_mut(), Instant::now());
         }
-        DegradeFuture::new(self.inner.clone(), asked, request)
+        match ready_at_once(&mut self.inner) {
+            AtOnce::Ready => DegradeFuture::under(self.inner.call(request), Some(asked)),
+            AtOnce::Later(service) => DegradeFuture::readying(service, request, asked),
+            AtOnce::Failed(error) => DegradeFuture::failed(Error::from(error.into()), asked),
+        }
     }
 }
 

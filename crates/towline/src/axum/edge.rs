@@ -12,7 +12,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use towline_core::{BoxError, Dialect, Error};
+use towline_core::{AtOnce, BoxError, Dialect, Error, ready_at_once};
 
 use super::{
     error::{dialect_of, error_response},
@@ -50,9 +50,16 @@ pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
     enum State<S, Q, F> {
-        Ready { inner: S, request: Option<Q> },
         Under { #[pin] future: F },
+        Rare { rare: Option<Box<Rare<S, Q>>> },
     }
+}
+
+/// What few calls come to. On the heap, so that the futures of the others are no larger for it.
+#[derive(Debug)]
+enum Rare<S, Q> {
+    Readying(S, Q),
+    Failed(Error),
 }
 
 impl EdgeLayer {
@@ -93,12 +100,18 @@ impl<S> Edge<S> {
         self.inner
     }
 
-    fn begin<B>(&self, request: Request<B>) -> ResponseFuture<S, Request<B>>
+    fn begin<B>(service: &mut S, request: Request<B>, retell: bool) -> ResponseFuture<S, Request<B>>
     where
         S: Service<Request<B>> + Clone,
+        S::Error: Into<BoxError>,
     {
-        let (dialect, retell) = (dialect_of(request.uri()), self.retell);
-        ResponseFuture { state: State::Ready { inner: self.inner.clone(), request: Some(request) }, dialect, retell }
+        let dialect = dialect_of(request.uri());
+        let rare = match ready_at_once(service) {
+            AtOnce::Ready => return ResponseFuture { state: State::Under { future: service.call(request) }, dialect, retell },
+            AtOnce::Later(asked) => Rare::Readying(asked, request),
+            AtOnce::Failed(error) => Rare::Failed(Error::from(error.into())),
+        };
+        ResponseFuture { state: State::Rare { rare: Some(Box::new(rare)) }, dialect, retell }
     }
 }
 
@@ -119,11 +132,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.begin(request)
+        Self::begin(&mut self.inner, request, self.retell)
     }
 }
 
-/// The same, without a copy of it.
+/// The same, for whoever holds only a reference.
 impl<S, B, R> Service<Request<B>> for &Edge<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -140,7 +153,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.begin(request)
+        Edge::begin(&mut self.inner.clone(), request, self.retell)
     }
 }
 
@@ -156,14 +169,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let future = match this.state.as_mut().project() {
-                StateProj::Ready { inner, request } => {
-                    if let Err(error) = ready!(inner.poll_ready(cx)) {
-                        return Poll::Ready(Ok(error_response(&Error::from(error.into()), *this.dialect)));
-                    }
-                    let Some(request) = request.take() else { return Poll::Pending };
-                    inner.call(request)
-                }
+            let rare = match this.state.as_mut().project() {
                 StateProj::Under { future } => {
                     let answer = ready!(future.poll(cx));
                     return Poll::Ready(Ok(match answer {
@@ -171,8 +177,23 @@ where
                         Err(error) => error_response(&Error::from(error.into()), *this.dialect),
                     }));
                 }
+                StateProj::Rare { rare } => rare,
             };
-            this.state.set(State::Under { future });
+            let ready = match rare.as_deref_mut() {
+                Some(Rare::Readying(service, _)) => ready!(service.poll_ready(cx)),
+                _ => Ok(()),
+            };
+            let error = match (rare.take().map(|rare| *rare), ready) {
+                (Some(Rare::Readying(mut service, request)), Ok(())) => {
+                    this.state.set(State::Under { future: service.call(request) });
+                    continue;
+                }
+                (Some(Rare::Readying(..)), Err(error)) => Error::from(error.into()),
+                (Some(Rare::Failed(error)), _) => error,
+                // Polled again after its end, it stays pending.
+                (None, _) => return Poll::Pending,
+            };
+            return Poll::Ready(Ok(error_response(&error, *this.dialect)));
         }
     }
 }
