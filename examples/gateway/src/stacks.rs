@@ -5,17 +5,20 @@ use std::{
     env,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use tower::Layer;
+use tower::{Layer, Service};
 use towline::{
     AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
     FallbackLayer, InvalidConfig, Limits, MetricsObserver, Observer, Phase, Preset, Profile, RateLimitLayer, RetryLayer, Role,
@@ -25,7 +28,9 @@ use towline::{
 
 use crate::config::{Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time};
 
-pub(crate) type Client = legacy::Client<ConnectTimeout<HttpsConnector<HttpConnector>>, Full<Bytes>>;
+/// One client for all models, of which a clone counts one thing and not six.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<legacy::Client<ConnectTimeout<HttpsConnector<HttpConnector>>, Full<Bytes>>>);
 
 /// A model that callers can ask for.
 pub(crate) struct Served {
@@ -50,7 +55,7 @@ impl Shared {
     pub(crate) fn new(config: &Config, observer: &Arc<MetricsObserver>) -> Result<Self, Problem> {
         let observer = Observer::from(Arc::clone(observer));
         Ok(Self {
-            client: client(),
+            client: Client::new(),
             retry: RetryLayer::new().observer(observer.clone()),
             circuit_breaker: circuit_breaker(config)?.observer(observer.clone()),
             rate_limit: rate_limit(config)?.observer(observer.clone()),
@@ -313,12 +318,30 @@ fn profile(provider: &Provider) -> Profile {
     }
 }
 
-/// One client for all: HTTP/1.1, and TLS by Mozilla's roots.
-fn client() -> Client {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_keepalive(Some(Duration::from_secs(60)));
-    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
-    legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(ConnectTimeout::new(https))
+impl Client {
+    /// HTTP/1.1, and TLS by Mozilla's roots.
+    fn new() -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_keepalive(Some(Duration::from_secs(60)));
+        let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
+        let client = legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(ConnectTimeout::new(https));
+        Self(Arc::new(client))
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Client {
+    type Response = Response<Incoming>;
+    type Error = legacy::Error;
+    type Future = legacy::ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
+        // As the client says of itself: it makes a connection where none is idle.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> legacy::ResponseFuture {
+        self.0.request(request)
+    }
 }
