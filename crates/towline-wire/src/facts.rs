@@ -122,7 +122,7 @@ fn facts(uri: &Uri, body: Body) -> Facts {
 /// The dialect that a request of this path speaks, without its query; `None` where the path does not tell.
 #[must_use]
 pub fn dialect(path: &str) -> Option<Dialect> {
-    path::read(path).dialect
+    path::dialect(path)
 }
 
 /// The little that is kept of a body.

@@ -15,10 +15,27 @@ pub(crate) struct PathFacts {
     pub(crate) stream: bool,
 }
 
+/// A path, parted before its last segment, by which nearly all is told.
+#[derive(Clone, Copy)]
+struct Segments<'a> {
+    /// All before the last segment, with the slash at its end.
+    before: &'a [u8],
+    last: &'a [u8],
+}
+
 /// Reads a path without its query.
 pub(crate) fn read(path: &str) -> PathFacts {
-    let path = path.trim_end_matches('/');
-    google(path).or_else(|| bedrock(path)).unwrap_or_else(|| suffix(path))
+    let segments = Segments::of(path);
+    if let Some(dialect) = segments.suffix() {
+        return PathFacts { dialect: Some(dialect), model: segments.deployment(), stream: false };
+    }
+    segments.verb().unwrap_or_else(|| PathFacts { model: segments.deployment(), ..PathFacts::default() })
+}
+
+/// The dialect alone.
+pub(crate) fn dialect(path: &str) -> Option<Dialect> {
+    let segments = Segments::of(path);
+    segments.suffix().or_else(|| segments.verb()?.dialect)
 }
 
 /// `%41` becomes `A`; what is not an escape, or is not UTF-8 afterwards, stays as it is.
@@ -58,108 +75,81 @@ pub(crate) fn encode(segment: &str) -> String {
     out
 }
 
-/// `.../models/{model}:verb`, at Gemini and, for several publishers' models, at Vertex.
-fn google(path: &str) -> Option<PathFacts> {
-    let colon = path.rfind(':')?;
-    let verb = path.get(colon + 1..)?;
-    let dialect = match verb {
-        "generateContent" | "streamGenerateContent" | "embedContent" | "batchEmbedContents" | "countTokens" => Dialect::Gemini,
-        "rawPredict" | "streamRawPredict" if path.contains("/publishers/anthropic/") => Dialect::Anthropic,
-        _ => return None,
-    };
-    let start = path.get(..colon)?.rfind('/')? + 1;
-    let model = Some(start..colon).filter(|range| !range.is_empty());
-    Some(PathFacts { dialect: Some(dialect), model, stream: verb.starts_with("stream") })
+impl<'a> Segments<'a> {
+    fn of(path: &'a str) -> Self {
+        let mut path = path.as_bytes();
+        while let [shorter @ .., b'/'] = path {
+            path = shorter;
+        }
+        let (before, last) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1));
+        Self { before, last }
+    }
+
+    /// The dialect by a last segment that is always the same.
+    fn suffix(self) -> Option<Dialect> {
+        match self.last {
+            b"completions" | b"embeddings" => Some(Dialect::OpenAiChat),
+            b"responses" => Some(Dialect::OpenAiResponses),
+            b"messages" if find(self.before, b"/threads/").is_none() => Some(Dialect::Anthropic),
+            b"count_tokens" if self.before == b"messages/" || self.before.ends_with(b"/messages/") => Some(Dialect::Anthropic),
+            _ => None,
+        }
+    }
+
+    fn verb(self) -> Option<PathFacts> {
+        self.bedrock().or_else(|| self.google())
+    }
+
+    /// `/model/{id}/verb`. The id may be an ARN whose slashes nobody encoded, so it ends at the last slash.
+    fn bedrock(self) -> Option<PathFacts> {
+        let stream = match self.last {
+            b"converse" | b"invoke" | b"count-tokens" => false,
+            b"converse-stream" | b"invoke-with-response-stream" | b"invoke-with-bidirectional-stream" => true,
+            _ => return None,
+        };
+        let before = self.before.strip_suffix(b"/")?;
+        let start = find(before, b"/model/")? + b"/model/".len();
+        Some(PathFacts { dialect: Some(Dialect::Bedrock), model: filled(start..before.len()), stream })
+    }
+
+    /// `.../models/{model}:verb`, at Gemini and, for several publishers' models, at Vertex.
+    fn google(self) -> Option<PathFacts> {
+        let colon = memchr::memrchr(b':', self.last)?;
+        let verb = self.last.get(colon + 1..)?;
+        let dialect = match verb {
+            b"generateContent" | b"streamGenerateContent" | b"embedContent" | b"batchEmbedContents" | b"countTokens" => {
+                Dialect::Gemini
+            }
+            b"rawPredict" | b"streamRawPredict" if find(self.before, b"/publishers/anthropic/").is_some() => Dialect::Anthropic,
+            _ => return None,
+        };
+        let start = Some(self.before.len()).filter(|start| *start > 0)?;
+        Some(PathFacts { dialect: Some(dialect), model: filled(start..start + colon), stream: verb.starts_with(b"stream") })
+    }
+
+    /// Azure's `/openai/deployments/{model}/...`.
+    fn deployment(self) -> Option<Range<usize>> {
+        const BEFORE: &[u8] = b"/openai/deployments/";
+        let start = find(self.before, BEFORE)? + BEFORE.len();
+        let length = memchr::memchr(b'/', self.before.get(start..)?)?;
+        filled(start..start + length)
+    }
 }
 
-/// `/model/{id}/verb`. The id may be an ARN whose slashes nobody encoded, so it ends at the last slash.
-fn bedrock(path: &str) -> Option<PathFacts> {
-    let (before, verb) = path.rsplit_once('/')?;
-    let stream = match verb {
-        "converse" | "invoke" | "count-tokens" => false,
-        "converse-stream" | "invoke-with-response-stream" | "invoke-with-bidirectional-stream" => true,
-        _ => return None,
-    };
-    let start = before.find("/model/")? + "/model/".len();
-    let model = Some(start..before.len()).filter(|range| !range.is_empty());
-    Some(PathFacts { dialect: Some(Dialect::Bedrock), model, stream })
+/// Most paths are too short to hold any of what is looked for, and are not searched.
+#[inline]
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    if text.len() < part.len() { None } else { search(text, part) }
 }
 
-fn suffix(path: &str) -> PathFacts {
-    let ends = |end: &str| path.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('/'));
-    let dialect = if ends("completions") || ends("embeddings") {
-        Some(Dialect::OpenAiChat)
-    } else if ends("responses") {
-        Some(Dialect::OpenAiResponses)
-    } else if (ends("messages") && !path.contains("/threads/")) || ends("messages/count_tokens") {
-        Some(Dialect::Anthropic)
-    } else {
-        None
-    };
-    PathFacts { dialect, model: deployment(path), stream: false }
+#[inline(never)]
+fn search(text: &[u8], part: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, part)
 }
 
-/// Azure's `/openai/deployments/{model}/...`.
-fn deployment(path: &str) -> Option<Range<usize>> {
-    const BEFORE: &str = "/openai/deployments/";
-    // Looked for in every path, most of which are shorter than what it takes to prepare a search by `str`.
-    let start = memchr::memmem::find(path.as_bytes(), BEFORE.as_bytes())? + BEFORE.len();
-    let length = path.get(start..)?.find('/')?;
-    Some(start..start + length).filter(|range| !range.is_empty())
+fn filled(range: Range<usize>) -> Option<Range<usize>> {
+    Some(range).filter(|range| !range.is_empty())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(path: &str) -> (Option<Dialect>, Option<String>, bool) {
-        let facts = read(path);
-        (facts.dialect, facts.model.map(|range| decode(&path[range]).into_owned()), facts.stream)
-    }
-
-    #[test]
-    fn the_end_of_the_path_tells_the_dialect() {
-        assert_eq!(told("/v1/chat/completions"), (Some(Dialect::OpenAiChat), None, false));
-        assert_eq!(told("/api/v1/chat/completions/"), (Some(Dialect::OpenAiChat), None, false));
-        assert_eq!(told("/v1/embeddings"), (Some(Dialect::OpenAiChat), None, false));
-        assert_eq!(told("/v1/responses"), (Some(Dialect::OpenAiResponses), None, false));
-        assert_eq!(told("/v1/messages"), (Some(Dialect::Anthropic), None, false));
-        assert_eq!(told("/v1/threads/t_1/messages"), (None, None, false));
-        assert_eq!(told("/v1/oldmessages"), (None, None, false));
-        assert_eq!(told("/"), (None, None, false));
-        assert_eq!(told(""), (None, None, false));
-    }
-
-    #[test]
-    fn the_model_is_read_from_the_path_where_it_stands_there() {
-        let gemini = |model: &str, stream| (Some(Dialect::Gemini), Some(model.to_owned()), stream);
-        assert_eq!(told("/v1beta/models/gemini-2.5-pro:generateContent"), gemini("gemini-2.5-pro", false));
-        assert_eq!(told("/v1beta/models/gemini-2.5-pro:streamGenerateContent"), gemini("gemini-2.5-pro", true));
-        assert_eq!(
-            told("/v1/projects/p/locations/l/publishers/anthropic/models/claude-opus-4@20250514:streamRawPredict"),
-            (Some(Dialect::Anthropic), Some("claude-opus-4@20250514".to_owned()), true)
-        );
-        assert_eq!(
-            told("/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse"),
-            (Some(Dialect::Bedrock), Some("anthropic.claude-3-haiku-20240307-v1:0".to_owned()), false)
-        );
-        assert_eq!(
-            told("/model/arn:aws:bedrock:us-east-1:1:inference-profile/us.x/invoke-with-response-stream"),
-            (Some(Dialect::Bedrock), Some("arn:aws:bedrock:us-east-1:1:inference-profile/us.x".to_owned()), true)
-        );
-        assert_eq!(
-            told("/openai/deployments/my%20gpt/chat/completions"),
-            (Some(Dialect::OpenAiChat), Some("my gpt".to_owned()), false)
-        );
-        assert_eq!(told("/model//converse"), (Some(Dialect::Bedrock), None, false));
-    }
-
-    #[test]
-    fn what_is_no_escape_stays() {
-        assert_eq!(decode("100%"), "100%");
-        assert_eq!(decode("%4"), "%4");
-        assert_eq!(decode("%zz%41"), "%zzA");
-        assert_eq!(decode("%ff"), "%ff", "no UTF-8");
-        assert_eq!(decode(&encode("a:b/ü %")), "a:b/ü %");
-    }
-}
+mod tests;
