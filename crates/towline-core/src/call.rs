@@ -78,6 +78,8 @@ pub struct Attempt {
     pub took: Duration,
     /// How long we had waited before it (backoff).
     pub waited: Duration,
+    /// Whether it left us; `false` if a layer of ours refused it.
+    pub sent: bool,
 }
 
 impl Call {
@@ -177,10 +179,16 @@ impl Call {
         self.inner().trail.lock().last().cloned()
     }
 
-    /// How many attempts there have been so far.
+    /// How many attempts there have been so far, those included that a layer of ours refused.
     #[must_use]
     pub fn attempts(&self) -> usize {
         self.inner().trail.lock().len()
+    }
+
+    /// How many attempts left us so far.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.inner().trail.lock().iter().filter(|attempt| attempt.sent).count()
     }
 
     /// Runs `drop_it`, which drops what is under way since a time limit of `limit` has passed at `now`.
@@ -223,6 +231,7 @@ impl Attempt {
             began,
             took: now.saturating_duration_since(began),
             waited: Duration::ZERO,
+            sent: true,
         }
     }
 }
@@ -255,6 +264,8 @@ mod tests {
         hurried.record(Attempt::new(now, now));
         assert_eq!((call.attempts(), call.remaining(now)), (1, Some(Duration::from_secs(60))));
         assert_eq!((call.last_attempt(), call.trail()), (Some(Attempt::new(now, now)), vec![Attempt::new(now, now)]));
+        call.record(Attempt { failure: Some(FailureKind::CircuitOpen), sent: false, ..Attempt::new(now, now) });
+        assert_eq!((call.attempts(), call.sent()), (2, 1), "one was refused by us");
     }
 
     #[test]

@@ -171,6 +171,12 @@ impl Failure {
         Self { kind, scope, origin, retry, hint: Hint { retry_after: None, should_retry: None } }
     }
 
+    /// Whether a layer of ours refused the attempt, so that it never left and costs nothing. A deadline may have passed on the way.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.origin == Origin::Local && self.kind != FailureKind::DeadlineExceeded
+    }
+
     /// The same failure with another scope.
     #[must_use]
     pub const fn scope(mut self, scope: Scope) -> Self {

@@ -12,7 +12,7 @@ pub(crate) fn answered_by<R>(mut response: Response<R>, target: &Target) -> Resp
     response
 }
 
-/// Who answered, after how many attempts, and what had failed at the first target, in headers.
+/// Who answered, after how many attempts that left us, and what had failed at the first target, in headers.
 pub(crate) fn say_in_headers<R>(response: &mut Response<R>, attempts: usize, moved: Option<FailureKind>) {
     // A name that cannot stand in a header is left out.
     let target = Target::of(response.extensions()).and_then(|target| HeaderValue::from_str(target.name()).ok());

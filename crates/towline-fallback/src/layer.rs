@@ -209,8 +209,9 @@ impl FallbackLayer {
         Err(InvalidConfig::new("deadline_share", "must be above 0 and at most 1"))
     }
 
-    /// Whether a response says in its headers who answered (`x-towline-target`), after how many attempts (`x-towline-attempts`), and,
-    /// where that was not the first target, what had failed there (`x-towline-fallback`). Default: no; the extensions always say.
+    /// Whether a response says in its headers who answered (`x-towline-target`), after how many attempts (`x-towline-attempts`; what a
+    /// layer of ours refused was none), and, where that was not the first target, what had failed there (`x-towline-fallback`).
+    /// Default: no; the extensions always say.
     #[must_use]
     pub fn answer_headers(self, say: bool) -> Self {
         self.with(|config| config.answer_headers = say)

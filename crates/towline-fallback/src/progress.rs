@@ -251,6 +251,7 @@ impl<B, R> Progress<B, R> {
             let mut attempt = Attempt::new(self.began, now);
             attempt.target = Some(Arc::clone(target.key()));
             attempt.failure = kind;
+            attempt.sent = !failure.is_some_and(Failure::is_refusal);
             attempt.status = answer.as_ref().ok().map(Response::status);
             call.record(attempt);
         }
@@ -261,9 +262,9 @@ impl<B, R> Progress<B, R> {
     fn finish(&self, answer: Answer<R>) -> Answer<R> {
         let mut response = answer?;
         if self.config.answer_headers {
-            let hops = self.hops.len() + usize::from(Outcome::of_response(&response).failure().is_none());
-            let attempts = self.call.as_ref().map_or(hops, Call::attempts);
-            let moved = self.hops.first().filter(|_| hops > 1);
+            let answered = usize::from(Outcome::of_response(&response).failure().is_none());
+            let attempts = self.call.as_ref().map_or(self.hops.asked() + answered, Call::sent);
+            let moved = self.hops.first().filter(|_| self.hops.len() + answered > 1);
             say_in_headers(&mut response, attempts, moved);
         }
         Ok(response)

@@ -143,6 +143,11 @@ async fn the_headers_say_who_answered_and_why_it_was_not_the_first() {
     assert_eq!(told(ask(&layer, request(), second).await.0), ["b", "2", "overloaded"]);
     assert_eq!(told(ask(&layer, request(), |_| status(200)).await.0), ["a", "1", "-"]);
     assert_eq!(told(ask(&layer, request(), |_| status(503)).await.0), ["a", "2", "overloaded"], "of failures alike the first");
+    let open = |host: &str| if host == "a" { kept_back(FailureKind::CircuitOpen, 9) } else { status(200) };
+    assert_eq!(told(ask(&layer, request(), open).await.0), ["b", "1", "circuit_open"], "what never left us was no attempt");
+    let call = call(None);
+    assert_eq!(told(ask(&layer, with_call(&call), open).await.0), ["b", "1", "circuit_open"]);
+    assert_eq!((call.attempts(), call.sent()), (2, 1), "the trail tells of both");
     let named = Target::new("of two\nlines", "http://a").unwrap();
     let layer = FallbackLayer::new([named]).unwrap().answer_headers(true);
     assert_eq!(told(ask(&layer, request(), |_| status(200)).await.0), ["-", "1", "-"]);

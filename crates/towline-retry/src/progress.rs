@@ -7,8 +7,7 @@ use http::{Extensions, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 use towline_core::{
-    Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Origin, Outcome, StopReason, Target, Withdrawal,
-    body::TryClone,
+    Attempt, Call, Error, Event, Failure, FailureKind, KeptRequest, Outcome, StopReason, Target, Withdrawal, body::TryClone,
 };
 
 use crate::{
@@ -71,7 +70,7 @@ impl Progress {
     ) -> Step<S, B, R> {
         let status = result.as_ref().ok().map(Response::status);
         let outcome = Outcome::of(result.as_ref());
-        self.record(outcome.failure().map(|failure| failure.kind), status);
+        self.record(outcome.failure(), status);
         let failure = match outcome {
             Outcome::Failure(failure) => failure,
             Outcome::Success => {
@@ -81,7 +80,7 @@ impl Progress {
             }
             _ => return Step::Answer(result),
         };
-        if was_refused(&failure)
+        if failure.is_refusal()
             && let Some(paid) = self.paid.take()
         {
             paid.succeeded();
@@ -182,11 +181,12 @@ impl Progress {
         }
     }
 
-    fn record(&self, failure: Option<FailureKind>, status: Option<StatusCode>) {
+    fn record(&self, failure: Option<&Failure>, status: Option<StatusCode>) {
         if let (Some(call), Some(began)) = (&self.call, self.began) {
             let mut attempt = Attempt::new(began, Instant::now());
             attempt.target = self.target.as_ref().map(|target| Arc::clone(target.key()));
-            attempt.failure = failure;
+            attempt.failure = failure.map(|failure| failure.kind);
+            attempt.sent = !failure.is_some_and(Failure::is_refusal);
             attempt.status = status;
             attempt.waited = self.waited;
             call.record(attempt);
@@ -213,11 +213,6 @@ impl<S, B, R: Body> Next<S, B, R> {
             }
         }
     }
-}
-
-/// Whether a layer beneath refused the attempt, so that it never left and costs nothing. A deadline may have passed on the way.
-fn was_refused(failure: &Failure) -> bool {
-    failure.origin == Origin::Local && failure.kind != FailureKind::DeadlineExceeded
 }
 
 /// Whether a failed response has nothing to come, or was read by `ClassifyLayer`, which leaves no more than its limit

@@ -161,7 +161,7 @@ impl Gateway {
         }
         headers.insert(REQUEST_ID, id.clone());
         if let Some(call) = call {
-            headers.entry(ATTEMPTS).or_insert_with(|| call.attempts().into());
+            headers.entry(ATTEMPTS).or_insert_with(|| call.sent().into());
             let mut recent = self.recent.lock();
             recent.push_back((id, call));
             let _ = if recent.len() > RECENT { recent.pop_front() } else { None };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use towline_testkit::{Answer, Dialect, ProviderError, Reply};
 
-use crate::support::{Gateway, pair, path, question, started};
+use crate::support::{Gateway, base_url, pair, path, provider, question, started};
 
 const DIALECTS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::Anthropic];
 
@@ -36,6 +36,31 @@ async fn a_reply_of_another_target_says_so() {
             assert_eq!((answer.header("x-towline-attempts"), answer.header("x-towline-fallback")), (Some("2"), Some("true")));
             assert!(answer.text().contains("model-b"), "the reply names the model that answered");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_kept_back_here_is_not_counted_and_the_trail_shows_it() {
+    for dialect in DIALECTS {
+        let [a, b] = started().await;
+        let breaker = "circuit_breaker = { failure_threshold = 1, open_for = \"60s\" }";
+        let config = provider("primary", dialect, &base_url(dialect, &a), breaker)
+            + &provider("second", dialect, &base_url(dialect, &b), breaker)
+            + "[[models]]\nname = \"chat\"\n"
+            + "targets = [{ provider = \"primary\", model = \"m\" }, { provider = \"second\", model = \"m\" }]\n";
+        a.otherwise(Reply::error_of(dialect, ProviderError::ServerError));
+        b.speak(dialect, Answer::counting(3));
+        let gateway = Gateway::start(&config).await;
+        // The first call opens the circuit of the primary, the third that of the second.
+        for (sent, hits) in [("2", (1, 1)), ("1", (1, 2)), ("1", (1, 3)), ("0", (1, 3))] {
+            if hits.1 == 3 {
+                b.otherwise(Reply::error_of(dialect, ProviderError::ServerError));
+            }
+            let answer = gateway.ask(dialect, false).await;
+            assert_eq!((answer.header("x-towline-attempts"), (a.hits(), b.hits())), (Some(sent), hits), "{}", answer.text());
+        }
+        let recent = gateway.get("/status").await.json()["recent"][0]["attempts"].to_string();
+        assert!(recent.contains("primary/m: circuit_open") && recent.contains("second/m: circuit_open"), "{recent}");
     }
 }
 
