@@ -27,6 +27,8 @@ pub(crate) struct Terms {
     pub(crate) token_burst: Option<u64>,
     /// Whether the requests a minute are only where to begin.
     pub(crate) find: bool,
+    /// The longest wait, where it is another than that of all.
+    pub(crate) max_wait: Option<Duration>,
 }
 
 /// Everything that is counted, checked together and committed together.

@@ -15,11 +15,13 @@ impl RateLimitLayer {
     ///
     /// # Errors
     ///
-    /// `limits_for`, `burst_for` or `profile_for` if there is no target of a name that has its own.
+    /// `limits_for`, `burst_for`, `share_for`, `max_wait_for` or `profile_for` if there is no target of a name that has its own.
     pub fn acts_for(&self, targets: &[&str]) -> Result<(), InvalidConfig> {
         let Some(settings) = self.settings().filter(|settings| settings.key.is_none()) else { return Ok(()) };
         let mut names = (settings.own.keys().map(|name| ("limits_for", name)))
             .chain(settings.bursts.keys().map(|name| ("burst_for", name)))
+            .chain(settings.shares.keys().map(|name| ("share_for", name)))
+            .chain(settings.waits.keys().map(|name| ("max_wait_for", name)))
             .chain(settings.profiles.keys().map(|name| ("profile_for", name)));
         match names.find(|(_, name)| !targets.contains(&&***name)) {
             Some((field, name)) => Err(InvalidConfig::new(field, format!("names {name:?}, and there is no target called so"))),
@@ -57,10 +59,16 @@ impl fmt::Display for RateLimitLayer {
         let mut bursts: Vec<_> = settings.bursts.iter().collect();
         bursts.sort();
         bursts.into_iter().try_for_each(|(name, n)| writeln!(f, "{name:?}: at most {n} requests at once after a pause"))?;
+        let mut shares: Vec<_> = settings.shares.iter().collect();
+        shares.sort();
+        shares.into_iter().try_for_each(|(name, share)| writeln!(f, "{name:?}: {} % of its limits", percent(*share)))?;
+        let mut waits: Vec<_> = settings.waits.iter().collect();
+        waits.sort();
+        waits.into_iter().try_for_each(|(name, wait)| writeln!(f, "{name:?}: in line for at most {}", time(*wait)))?;
         let mut profiles: Vec<_> = settings.profiles.iter().collect();
         profiles.sort_by_key(|(name, _)| *name);
         profiles.into_iter().try_for_each(|(name, profile)| writeln!(f, "{name:?}: tokens counted as by {profile:?}"))?;
-        write!(f, "{} % of that", f64::from(terms.thousandths) / 10.0)?;
+        write!(f, "{} % of that", percent(terms.thousandths))?;
         if let Some(burst) = terms.burst {
             write!(f, "; at most {burst} requests at once after a pause")?;
         }
@@ -73,6 +81,10 @@ impl fmt::Display for RateLimitLayer {
             (queue, wait) => write!(f, "in line for at most {}, {queue} at once", time(wait)),
         }
     }
+}
+
+fn percent(thousandths: u32) -> f64 {
+    f64::from(thousandths) / 10.0
 }
 
 /// `600 requests a minute, 30000 tokens a minute`.
@@ -101,10 +113,11 @@ mod tests {
         let limits = Limits::none().requests_per_minute(rate(600)).tokens_per_minute(NonZeroU64::new(30_000).unwrap());
         let layer = RateLimitLayer::new(limits).burst(rate(4)).limits_for("b", Limits::none().concurrency(rate(3)));
         let layer = layer.burst_for("a", rate(2)).profile_for("b", Profile::Azure);
+        let layer = layer.share_for("b", 0.5).unwrap().max_wait_for("b", Duration::from_secs(300));
         assert_eq!(
             layer.to_string(),
             "each target: 600 requests a minute, 30000 tokens a minute\n\"b\": 3 requests at once\n\
-             \"a\": at most 2 requests at once after a pause\n\"b\": tokens counted as by Azure\n\
+             \"a\": at most 2 requests at once after a pause\n\"b\": 50 % of its limits\n\"b\": in line for at most 5 min\n\"b\": tokens counted as by Azure\n\
              95 % of that; at most 4 requests at once after a pause; tokens counted as by Any\nin line for at most 30 s, 1000 at once"
         );
         let strict = RateLimitLayer::find_requests_per_minute(rate(9)).max_wait(Duration::ZERO).to_string();
@@ -122,6 +135,8 @@ mod tests {
         assert_eq!(error.to_string(), "invalid configuration: `limits_for` names \"c\", and there is no target called so");
         assert_eq!(layer("b").burst_for("c", rate(1)).acts_for(&targets).unwrap_err().field(), "burst_for");
         assert_eq!(layer("b").profile_for("c", Profile::Any).acts_for(&targets).unwrap_err().field(), "profile_for");
+        assert_eq!(layer("b").share_for("c", 0.9).unwrap().acts_for(&targets).unwrap_err().field(), "share_for");
+        assert_eq!(layer("b").max_wait_for("c", Duration::ZERO).acts_for(&targets).unwrap_err().field(), "max_wait_for");
         assert_eq!(layer("c").key(|_| None).acts_for(&targets), Ok(()), "a key of the user's own may be anything");
     }
 

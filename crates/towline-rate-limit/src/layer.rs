@@ -30,7 +30,15 @@ impl RateLimitLayer {
     /// A layer that keeps `limits` for each target.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let terms = Terms { limits, profile: Profile::Any, thousandths: 950, burst: None, token_burst: None, find: false };
+        let terms = Terms {
+            limits,
+            profile: Profile::Any,
+            thousandths: 950,
+            burst: None,
+            token_burst: None,
+            find: false,
+            max_wait: None,
+        };
         Self::from_settings(Settings::new(terms))
     }
 
@@ -63,11 +71,20 @@ impl RateLimitLayer {
     ///
     /// `share` unless it lies between 0.001 and 1.
     pub fn share(self, share: f64) -> Result<Self, InvalidConfig> {
-        if !(0.001..=1.0).contains(&share) {
-            return Err(InvalidConfig::new("share", "must lie between 0.001 and 1"));
-        }
-        // In range, as was just checked.
-        Ok(self.with(|settings| settings.terms.thousandths = (share * 1000.0).round() as u32))
+        let thousandths = thousandths("share", share)?;
+        Ok(self.with(|settings| settings.terms.thousandths = thousandths))
+    }
+
+    /// A [`share`](Self::share) of its own for a target by its name, or for a key.
+    ///
+    /// # Errors
+    ///
+    /// `share_for` unless it lies between 0.001 and 1.
+    pub fn share_for(self, name: impl Into<Arc<str>>, share: f64) -> Result<Self, InvalidConfig> {
+        let thousandths = thousandths("share_for", share)?;
+        Ok(self.with(|settings| {
+            settings.shares.insert(name.into(), thousandths);
+        }))
     }
 
     /// How many requests may pass at once after a pause. Default: those of one second, at least one.
@@ -146,6 +163,14 @@ impl RateLimitLayer {
         self.with(|settings| settings.bounds.max_wait = max_wait)
     }
 
+    /// A [`max_wait`](Self::max_wait) of its own for a target by its name, or for a key.
+    #[must_use]
+    pub fn max_wait_for(self, name: impl Into<Arc<str>>, max_wait: Duration) -> Self {
+        self.with(|settings| {
+            settings.waits.insert(name.into(), max_wait);
+        })
+    }
+
     /// How many may wait for one target. Whoever comes when there are as many is refused at once. Default: 1000; with 0
     /// nobody waits.
     #[must_use]
@@ -180,6 +205,14 @@ impl RateLimitLayer {
         change(&mut settings);
         Self::from_settings(settings)
     }
+}
+
+fn thousandths(field: &'static str, share: f64) -> Result<u32, InvalidConfig> {
+    if !(0.001..=1.0).contains(&share) {
+        return Err(InvalidConfig::new(field, "must lie between 0.001 and 1"));
+    }
+    // In range, as was just checked.
+    Ok((share * 1000.0).round() as u32)
 }
 
 impl<S> Layer<S> for RateLimitLayer {

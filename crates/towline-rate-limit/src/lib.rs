@@ -74,6 +74,7 @@
 //! | setting | default |
 //! |---|---|
 //! | [`share`](RateLimitLayer::share) of the limit that is used | 0.95 |
+//! | [`share_for`](RateLimitLayer::share_for) a target or key | that of all |
 //! | [`burst`](RateLimitLayer::burst) after a pause | the requests of 1 s (Azure: of 0.05 s), at least one |
 //! | [`burst_for`](RateLimitLayer::burst_for) a target or key | that of all |
 //! | [`token_burst`](RateLimitLayer::token_burst) after a pause | the tokens of 3 s (Azure: of 1 s), at least one |
@@ -83,6 +84,7 @@
 //! | [`limits_for`](RateLimitLayer::limits_for) a target or key | those of all |
 //! | [`key`](RateLimitLayer::key) | the target's name |
 //! | [`max_wait`](RateLimitLayer::max_wait) | 30 s; 2 s at most while another target waits |
+//! | [`max_wait_for`](RateLimitLayer::max_wait_for) a target or key | that of all |
 //! | [`queue`](RateLimitLayer::queue) | 1000 waiting for each target |
 //! | [`observer`](RateLimitLayer::observer) | nobody; it is told `LimitWaiting`, `LimitRejected`, `LimitClosed` and `LimitOpened` |
 //!

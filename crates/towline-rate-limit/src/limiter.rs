@@ -96,13 +96,14 @@ impl Limiter {
         let cost = books.cost(told);
         let (wait, waiting) = (books.wait_in_line(now, cost), books.line().waiting);
         let deadline = deadline();
-        let nobody_waits = bounds.max_wait.is_zero() || waiting >= bounds.queue;
-        if nobody_waits || wait.time > bounds.max_wait || passes(deadline, now, wait.time) {
+        let max_wait = books.terms().max_wait.unwrap_or(bounds.max_wait);
+        let nobody_waits = max_wait.is_zero() || waiting >= bounds.queue;
+        if nobody_waits || wait.time > max_wait || passes(deadline, now, wait.time) {
             return Entry::Refused(wait.time);
         }
         books.joins(cost);
         drop(books);
-        let until = now.checked_add(bounds.max_wait);
+        let until = now.checked_add(max_wait);
         Entry::Waiting(Place { limiter: self, cost, deadline, until, left: false }, wait.time)
     }
 

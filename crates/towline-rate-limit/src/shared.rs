@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) own: HashMap<Arc<str>, Limits>,
     /// The bursts of those that have one of their own.
     pub(crate) bursts: HashMap<Arc<str>, u64>,
+    /// The shares of it, in thousandths, and the longest waits, of those that have some of their own.
+    pub(crate) shares: HashMap<Arc<str>, u32>,
+    pub(crate) waits: HashMap<Arc<str>, Duration>,
     /// How those count that count in a way of their own.
     pub(crate) profiles: HashMap<Arc<str>, Profile>,
     pub(crate) bounds: Bounds,
@@ -64,13 +67,16 @@ impl Settings {
     pub(crate) fn new(terms: Terms) -> Self {
         let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
         let (own, bursts, profiles) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { terms, own, bursts, profiles, bounds, estimator: Estimator::default(), key: None, observer: Observer::none() }
+        let (shares, waits, estimator) = (HashMap::new(), HashMap::new(), Estimator::default());
+        Self { terms, own, bursts, shares, waits, profiles, bounds, estimator, key: None, observer: Observer::none() }
     }
 
     /// The terms of a target with these limits.
     fn terms_of(&self, key: &str, limits: Limits) -> Terms {
         let profile = self.profiles.get(key).copied().unwrap_or(self.terms.profile);
-        Terms { limits, profile, burst: self.bursts.get(key).copied().or(self.terms.burst), ..self.terms }
+        let (burst, max_wait) = (self.bursts.get(key).copied().or(self.terms.burst), self.waits.get(key).copied());
+        let thousandths = self.shares.get(key).copied().unwrap_or(self.terms.thousandths);
+        Terms { limits, profile, thousandths, burst, max_wait, ..self.terms }
     }
 }
 
@@ -80,7 +86,8 @@ impl Shared {
         let untargeted = Arc::new(Limiter::new(settings.terms, settings.observer.clone(), now));
         // Who came last may have been charged as late as its longest wait allows, and the buckets fill from then on.
         let terms = settings.own.iter().map(|(key, limits)| settings.terms_of(key, *limits)).chain([settings.terms]);
-        let full_again = terms.map(|terms| terms.fill_in()).max().unwrap_or_default().saturating_add(settings.bounds.max_wait);
+        let longest_wait = settings.waits.values().copied().fold(settings.bounds.max_wait, Duration::max);
+        let full_again = terms.map(|terms| terms.fill_in()).max().unwrap_or_default().saturating_add(longest_wait);
         let targeted = Keyed::new(IDLE.max(full_again), now);
         Self { settings, changed: RwLock::default(), untargeted, targeted }
     }

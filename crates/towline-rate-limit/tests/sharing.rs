@@ -37,6 +37,27 @@ async fn a_target_may_have_a_burst_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_may_have_a_share_and_a_longest_wait_of_its_own() {
+    let layer = whole(60).burst(burst(1)).max_wait(Duration::from_secs(1));
+    let layer = layer.share_for("half", 0.5).unwrap().max_wait_for("half", Duration::from_secs(4));
+    let service = layer.layer(Log::new());
+    let passed = async |name: &'static str| {
+        let calls: Vec<_> = (0..9).map(|_| tokio::spawn(service.clone().oneshot(to(name)))).collect();
+        let mut passed = 0;
+        for call in calls {
+            passed += usize::from(call.await.unwrap().is_ok());
+        }
+        passed
+    };
+    let began = tokio::time::Instant::now();
+    assert_eq!((passed("other").await, began.elapsed().as_secs()), (2, 1));
+    assert_eq!((passed("half").await, began.elapsed().as_secs()), (3, 5), "one in two seconds, for four of them");
+    for share in [0.0, 1.1, f64::NAN] {
+        assert_eq!(whole(60).share_for("a", share).unwrap_err().field(), "share_for");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_target_has_a_limit_of_its_own() {
     let layer = whole(60).burst(burst(2)).max_wait(Duration::ZERO);
     let (service, handle) = (layer.layer(Log::new()), layer.handle());

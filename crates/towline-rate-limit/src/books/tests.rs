@@ -128,6 +128,7 @@ fn play(of: u8, steps: Vec<Step>) -> Result<usize, TestCaseError> {
         burst: Some(BURST),
         token_burst: Some(TOKEN_BURST),
         find: false,
+        max_wait: None,
     };
     let mut books = Books::new(terms, began);
     let mut model = Model { limits, entries: Vec::new(), under_way: 0 };

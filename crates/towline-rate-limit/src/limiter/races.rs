@@ -78,8 +78,15 @@ fn few(n: u32) -> NonZeroU32 {
 }
 
 fn limiter(limits: Limits) -> Arc<Limiter> {
-    let terms =
-        Terms { limits, profile: Profile::Bedrock, thousandths: 1000, burst: Some(1), token_burst: Some(100), find: false };
+    let terms = Terms {
+        limits,
+        profile: Profile::Bedrock,
+        thousandths: 1000,
+        burst: Some(1),
+        token_burst: Some(100),
+        find: false,
+        max_wait: None,
+    };
     Arc::new(Limiter::new(terms, Observer::none(), Instant::now()))
 }
 
