@@ -74,7 +74,7 @@ impl Gateway {
             shared,
             prometheus,
             recent: Mutex::default(),
-            read_timeout: config.read_timeout.map_or(Duration::from_secs(30), |time| time.0),
+            read_timeout: config.read_timeout.as_ref().map_or(Duration::from_secs(30), |time| time.0),
             max_body: config.max_body(),
             keys: config.auth.as_ref().map(own_keys).transpose()?.unwrap_or_default(),
             next_id: (rand::random(), AtomicU64::new(0)),

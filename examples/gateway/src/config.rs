@@ -8,7 +8,7 @@ use serde::{
     de::{Error as _, Unexpected},
 };
 use toml::de::{DeTable, DeValue};
-use towline::{Dialect, InvalidConfig};
+use towline::{Dialect, InvalidConfig, Preset};
 
 /// All of it. There is no `[state]` yet: circuits, limits and budgets live in memory, and a section of that name will share them
 /// between gateways.
@@ -58,7 +58,7 @@ pub(crate) struct Breaker {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Model {
     pub(crate) name: String,
-    pub(crate) preset: Option<String>,
+    pub(crate) preset: Option<Use>,
     pub(crate) max_elapsed: Option<Time>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) targets: Vec<Destination>,
@@ -98,7 +98,7 @@ pub(crate) struct Substitute {
 impl Config {
     /// In bytes.
     pub(crate) fn max_body(&self) -> usize {
-        self.max_body.map_or(32 << 20, |size| size.0)
+        self.max_body.as_ref().map_or(32 << 20, |size| size.0)
     }
 }
 
@@ -124,7 +124,6 @@ impl Destination {
 /// A value that is written as text, with what would be right and how it is read.
 macro_rules! written {
     ($name:ident($of:ty), $right:expr, $read:expr) => {
-        #[derive(Clone, Copy)]
         pub(crate) struct $name(pub(crate) $of);
 
         impl<'de> Deserialize<'de> for $name {
@@ -150,6 +149,7 @@ written!(Speaks(Dialect), "one of openai, responses, anthropic, gemini", |text| 
     "gemini" => Some(Dialect::Gemini),
     _ => None,
 });
+written!(Use(Preset), format!("one of {}", Preset::all().map(|preset| preset.name).join(", ")).as_str(), Preset::by_name);
 written!(Kind(&'static str), format!("one of {}", KINDS.join(", ")).as_str(), |text| KINDS
     .into_iter()
     .find(|kind| *kind == text));

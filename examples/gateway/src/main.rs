@@ -96,7 +96,7 @@ fn recorder() -> Result<PrometheusHandle, BoxError> {
 
 async fn bind(told: Option<&str>, config: &Config) -> Result<TcpListener, BoxError> {
     let address = told.map_or_else(
-        || config.listen.map_or_else(|| "127.0.0.1:8080".to_owned(), |address| address.0.to_string()),
+        || config.listen.as_ref().map_or_else(|| "127.0.0.1:8080".to_owned(), |address| address.0.to_string()),
         str::to_owned,
     );
     TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}").into())

@@ -26,7 +26,7 @@ use towline::{
     axum::{Edge, EdgeLayer},
 };
 
-use crate::config::{Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time};
+use crate::config::{Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time, Use};
 
 /// One client for all models, of which a clone counts one thing and not six.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ impl Shared {
     fn model(&self, config: &Config, model: &Model) -> Result<Served, Problem> {
         let none = || Problem("targets".into(), "needs at least one target".into());
         let dialect = provider(config, "targets[0]", model.targets.first().ok_or_else(none)?)?.dialect.0;
-        let most = model.max_elapsed.map_or(Duration::MAX, |limit| limit.0);
+        let most = model.max_elapsed.as_ref().map_or(Duration::MAX, |limit| limit.0);
         let targets = |list: &str| {
             let of_list = model.destinations().filter(|(field, _)| field.starts_with(list));
             of_list.map(|(field, to)| target(config, &field, to, dialect, most)).collect::<Result<Vec<_>, _>>()
@@ -105,8 +105,8 @@ impl Shared {
 
         let (mut stack, mut call, mut retry) =
             (towline::stack(self.client.clone()).fallback(fallback), CallLayer::new(), self.retry.clone());
-        if let Some(name) = &model.preset {
-            let preset = preset(name, most)?;
+        if let Some(Use(preset)) = &model.preset {
+            let preset = within(preset, most);
             (call, retry) = layers(&preset, retry).map_err(Problem::at("preset"))?;
             stack = stack.preset(preset);
         }
@@ -124,16 +124,19 @@ impl Shared {
         // What all share comes last, since a preset and an observer would give this stack layers of its own.
         let stack = stack.observer(self.observer.clone()).call(call.max_body(config.max_body())).retry(retry);
         let stack = stack.circuit_breaker(self.circuit_breaker.clone()).rate_limit(self.rate_limit.clone());
-        let stack = stack.authorize(self.authorize.clone()).shared_with(config.models.iter().flat_map(names));
+        let stack = stack.authorize(self.authorize.clone()).shared_with(destinations(config).map(|(to, _)| to.name()));
         let explained = stack.explain();
         let stack = stack.build().map_err(Problem::at(if model.preset.is_some() { "preset" } else { "targets" }))?;
         Ok(Served { dialect, targets: known, explained, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
 }
 
-/// What the targets of a model are called.
-fn names(model: &Model) -> impl Iterator<Item = String> {
-    model.destinations().map(|(_, to)| to.name())
+/// All targets of all models, each with its model's preset.
+fn destinations(config: &Config) -> impl Iterator<Item = (&Destination, Option<&Preset>)> {
+    config.models.iter().flat_map(|model| {
+        let preset = model.preset.as_ref().map(|preset| &preset.0);
+        model.destinations().map(move |(_, to)| (to, preset))
+    })
 }
 
 fn provider<'a>(config: &'a Config, field: &str, to: &Destination) -> Result<&'a Provider, Problem> {
@@ -154,9 +157,9 @@ fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect, most
     if let Some(retries) = to.retries {
         target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
     }
-    for (phase, limit) in [(Phase::FirstContent, to.first_token_timeout), (Phase::Total, to.timeout)] {
+    for (phase, limit) in [(Phase::FirstContent, &to.first_token_timeout), (Phase::Total, &to.timeout)] {
         // One that is no shorter than the whole call would never pass.
-        if let Some(limit) = limit.filter(|limit| limit.0 < most) {
+        if let Some(limit) = limit.as_ref().filter(|limit| limit.0 < most) {
             target = target.with_timeout(phase, limit.0).map_err(Problem::at(field))?;
         }
     }
@@ -216,19 +219,16 @@ fn reviewed(target: &Target, failure: &Failure, call: Option<&Call>) {
 }
 
 /// A preset, without the role that a file cannot fill, and with no time that is longer than the whole call.
-fn preset(name: &str, most: Duration) -> Result<Preset, Problem> {
-    let known = || Preset::all().map(|preset| preset.name).join(", ");
-    let unknown = || Problem("preset".into(), format!("there is no preset {name:?}; there are: {}", known()));
-    let preset = Preset::by_name(name).ok_or_else(unknown)?.without(Role::Queue);
-    Ok(preset.with(|preset| {
+fn within(preset: &Preset, most: Duration) -> Preset {
+    preset.clone().without(Role::Queue).with(|preset| {
         preset.answer_headers = true;
         (preset.deadline, preset.stream_deadline) = (preset.deadline.min(most), preset.stream_deadline.min(most));
         let within = [&mut preset.head, &mut preset.first_content, &mut preset.idle, &mut preset.content_idle];
-        let waits = [&mut preset.max_server_delay, &mut preset.backoff.1, &mut preset.throttle_backoff.1, &mut preset.limit_wait];
+        let waits = [&mut preset.max_server_delay, &mut preset.backoff.1, &mut preset.throttle_backoff.1];
         within.into_iter().chain(waits).filter(|time| **time >= most).for_each(|time| *time = most / 2);
         preset.backoff.0 = preset.backoff.0.min(preset.backoff.1);
         preset.throttle_backoff.0 = preset.throttle_backoff.0.min(preset.throttle_backoff.1);
-    }))
+    })
 }
 
 /// What a preset says of calls, and of retries, whose budgets stay shared.
@@ -243,7 +243,7 @@ fn degrade(told: &Substitute) -> Result<DegradeLayer, Problem> {
     if told.text.is_none() && told.cache.is_none() {
         return Err(Problem("degrade".into(), r#"needs text = "..." or cache = "30m""#.into()));
     }
-    let cached = told.cache.map(|time| Cache::new(NonZeroUsize::MIN.saturating_add(999), time.0));
+    let cached = told.cache.as_ref().map(|time| Cache::new(NonZeroUsize::MIN.saturating_add(999), time.0));
     let layer = cached.into_iter().fold(DegradeLayer::new(), DegradeLayer::cache);
     Ok(told.text.iter().fold(layer, |layer, text| layer.answer(text)))
 }
@@ -251,16 +251,12 @@ fn degrade(told: &Substitute) -> Result<DegradeLayer, Problem> {
 /// The circuit of each target, as its provider says, else the preset of the model that names it first.
 fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
     let (mut all, mut known) = (CircuitBreakerLayer::new(), HashSet::new());
-    for (nth, model) in config.models.iter().enumerate() {
-        let at_preset = |Problem(field, what)| Problem(format!("models[{nth}].{field}"), what);
-        let of_preset = |name: &String| preset(name, Duration::MAX)?.circuit_breaker_layer().map_err(Problem::at("preset"));
-        let of_preset = model.preset.as_ref().map(of_preset).transpose().map_err(at_preset)?;
-        for (_, to) in model.destinations() {
-            let own = config.providers.get(&to.provider).and_then(|provider| provider.circuit_breaker.as_ref());
-            let own = own.map(breaker).transpose().map_err(Problem::at(format!("providers.{}.circuit_breaker", to.provider)))?;
-            if let Some(settings) = own.or(of_preset.clone()).filter(|_| known.insert(to.name())) {
-                all = all.settings_for(to.name(), settings);
-            }
+    for (to, preset) in destinations(config) {
+        let own = config.providers.get(&to.provider).and_then(|provider| provider.circuit_breaker.as_ref());
+        let own = own.map(breaker).transpose().map_err(Problem::at(format!("providers.{}.circuit_breaker", to.provider)))?;
+        let of_preset = preset.map(Preset::circuit_breaker_layer).transpose().map_err(Problem::at("models"))?;
+        if let Some(settings) = own.or(of_preset).filter(|_| known.insert(to.name())) {
+            all = all.settings_for(to.name(), settings);
         }
     }
     Ok(all)
@@ -269,25 +265,31 @@ fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
 /// Who says how many failures open it means that nothing else does.
 fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
     let mut layer = CircuitBreakerLayer::new();
-    layer = match (told.failure_threshold, told.window) {
+    layer = match (told.failure_threshold, &told.window) {
         (None, None) => layer,
         (Some(n), None) => layer.consecutive_failures(n)?.without_failure_ratio()?,
         (n, Some(window)) => {
             layer.failures_in(n.unwrap_or(5), window.0)?.without_consecutive_failures()?.without_failure_ratio()?
         }
     };
-    if let Some(Time(time)) = told.open_for {
-        layer = layer.open_for(time, time.max(Duration::from_secs(15)))?;
+    if let Some(Time(time)) = &told.open_for {
+        layer = layer.open_for(*time, (*time).max(Duration::from_secs(15)))?;
     }
     layer.probes(told.probes.unwrap_or(1))?.success_threshold(told.success_threshold.unwrap_or(2))
 }
 
-/// Limits are the provider's, whichever of its models is asked.
+/// Limits are the provider's, whichever of its models is asked. How much of them is used, and who waits for how long, says the preset of
+/// the model that names it first.
 fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
     let limited = |provider: &Provider| provider.requests_per_minute.is_some() || provider.tokens_per_minute.is_some();
     let mut layer =
         if config.providers.values().any(limited) { RateLimitLayer::new(Limits::none()) } else { RateLimitLayer::unlimited() };
     for (name, provider) in &config.providers {
+        let named = destinations(config).filter(|(to, _)| to.provider == *name).find_map(|(_, preset)| preset);
+        if let Some(preset) = named {
+            let shared = layer.share_for(name.as_str(), preset.limit_share).map_err(Problem::at("models"))?;
+            layer = shared.max_wait_for(name.as_str(), preset.limit_wait);
+        }
         let limits = provider.requests_per_minute.map_or(Limits::none(), |n| Limits::none().requests_per_minute(n));
         layer = layer.limits_for(name.as_str(), provider.tokens_per_minute.map_or(limits, |n| limits.tokens_per_minute(n)));
         layer = layer.profile_for(name.as_str(), profile(provider));
@@ -301,8 +303,8 @@ fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
             layer = layer.burst_for(name.as_str(), burst);
         }
     }
-    let all = config.models.iter().flat_map(Model::destinations);
-    let providers: HashMap<String, Arc<str>> = all.map(|(_, to)| (to.name(), to.provider.as_str().into())).collect();
+    let providers: HashMap<String, Arc<str>> =
+        destinations(config).map(|(to, _)| (to.name(), to.provider.as_str().into())).collect();
     Ok(layer.key(move |head| providers.get(Target::of(&head.extensions)?.name()).cloned()))
 }
 

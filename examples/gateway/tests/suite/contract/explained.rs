@@ -24,6 +24,32 @@ async fn check_explains_a_file_and_ends_without_a_socket_or_a_secret() {
 }
 
 #[tokio::test]
+async fn of_limits_that_all_share_the_first_preset_that_names_their_provider_says_the_share_and_the_wait() {
+    let limited = |name| provider(name, CHAT, "http://127.0.0.1:1/v1", "requests_per_minute = 60");
+    let model = |name: &str, preset: &str, to: [&str; 2]| {
+        let targets = to.map(|to| format!("{{ provider = \"{to}\", model = \"{name}\" }}")).join(", ");
+        format!("[[models]]\nname = \"{name}\"\n{preset}\ntargets = [{targets}]\n")
+    };
+    let config = ["one", "two", "three", "four"].map(limited).concat()
+        + &model("plain", "", ["one", "four"])
+        + &model("quick", "preset = \"chat\"", ["one", "two"])
+        + &model("patient", "preset = \"batch\"", ["two", "three"]);
+    let file = File::new(&config);
+    let ran = run(&["--config", file.path(), "--check"], &[]).await;
+    assert!(ran.status.success(), "{ran:?}");
+    for line in
+        [r#""one": in line for at most 1 s"#, r#""two": in line for at most 1 s"#, r#""three": in line for at most 5 min"#]
+    {
+        assert!(ran.stdout.contains(line), "{line} is not explained:\n{}", ran.stdout);
+    }
+    assert!(
+        ran.stdout.contains(r#""three": 90 % of its limits"#) && !ran.stdout.contains(r#""four": in line"#),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[tokio::test]
 async fn each_preset_can_be_named_and_what_stands_below_overrides_it() {
     let mut explanations = BTreeSet::new();
     for preset in ["chat", "documents", "code", "batch", "legal", "embeddings"] {

@@ -67,6 +67,40 @@ async fn two_models_of_one_provider_share_its_limit() {
     assert!(answer.header("retry-after").is_some() && answer.text().contains("limited_locally"), "{}", answer.text());
 }
 
+/// One request a minute passes to each provider of a model with this preset.
+async fn limited(preset: &str, [one, two]: [&MockProvider; 2]) -> Arc<Gateway> {
+    let guard = "requests_per_minute = 1\nburst = 1";
+    let config = provider("one", CHAT, &base_url(CHAT, one), guard)
+        + &provider("two", CHAT, &base_url(CHAT, two), guard)
+        + &format!("[[models]]\nname = \"chat\"\npreset = \"{preset}\"\n")
+        + "targets = [{ provider = \"one\", model = \"m\" }, { provider = \"two\", model = \"n\" }]\n";
+    Arc::new(Gateway::start(&config).await)
+}
+
+#[tokio::test]
+async fn a_preset_says_who_waits_in_line_for_a_limit() {
+    let [a, b] = started().await;
+    a.speak(CHAT, Answer::counting(1));
+    b.speak(CHAT, Answer::counting(1));
+    let chat = limited("chat", [&a, &b]).await;
+    assert_eq!(answered(&chat, 2).await.len(), 2);
+    assert_eq!(chat.ask(CHAT, false).await.header("x-towline-degraded"), Some("true"), "nobody waits for a minute");
+
+    let batch = limited("batch", [&a, &b]).await;
+    assert_eq!(answered(&batch, 2).await.len(), 2);
+    let waits = tokio::spawn({
+        let batch = Arc::clone(&batch);
+        async move { batch.ask(CHAT, false).await }
+    });
+    let in_line = async {
+        // In front of the first, which has room again the soonest.
+        while batch.get("/status").await.json()["queues"]["one"] != 1 {}
+    };
+    timeout(Duration::from_secs(30), in_line).await.expect("it stands in line");
+    assert!(!waits.is_finished());
+    waits.abort();
+}
+
 #[tokio::test]
 async fn tokens_are_counted_too() {
     let [a, b] = started().await;
