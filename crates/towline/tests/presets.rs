@@ -32,7 +32,7 @@ preset legal: legal and compliance: no weaker answer unnoticed, refusals reviewe
                  0 to 1 s, doubling to 20 s, where the rate is limited
                  as long as the provider says, up to 1 min
   time limits    head 2 min, first content 1 min, silence 1 min, no content 2 min
-  breaker        opens after 5 failures in 1 min, for 30 s at first and 1 min at most; 2 good probes close it
+  breaker        opens after 5 failures in 1 min, for 5 s at first and 10 s at most; 2 good probes close it
   limits         95 % of what the provider grants; in line for at most 30 s
   moves on       as the fallback's own table says
                  content_policy: no
@@ -47,7 +47,7 @@ preset legal: legal and compliance: no weaker answer unnoticed, refusals reviewe
 type Tell = fn(&Preset, fn(Duration) -> String) -> String;
 
 /// The rows of the page that are numbers, and where they come from.
-const ROWS: [(&str, Tell); 11] = [
+const ROWS: [(&str, Tell); 12] = [
     ("attempts at one target", |preset, _| preset.attempts.to_string()),
     ("targets, attempts over all", |preset, _| format!("{}, {}", preset.max_targets, preset.max_attempts)),
     ("wait, doubling to", |preset, t| format!("{}, {}", t(preset.backoff.0), t(preset.backoff.1))),
@@ -60,6 +60,9 @@ const ROWS: [(&str, Tell); 11] = [
     ("head", |preset, t| t(preset.head)),
     ("first content", |preset, t| t(preset.first_content)),
     ("silence, no content", |preset, t| format!("{}, {}", t(preset.idle), t(preset.content_idle))),
+    ("an open circuit is probed after, at most", |preset, t| {
+        format!("{}, {}", t(preset.breaker.open.0), t(preset.breaker.open.1))
+    }),
     ("share of the limits, time in line", |preset, t| format!("{} %, {}", preset.limit_share * 100.0, t(preset.limit_wait))),
 ];
 

@@ -145,6 +145,32 @@ async fn in_a_chat_the_cheap_sibling_answers_when_both_others_are_down_and_a_wor
     assert!(came.after < 10.0, "{}", came.after);
 }
 
+/// The fifteenth of the sixteen faults: the primary is down for a minute, with a call every 4 s.
+#[tokio::test(start_paused = true)]
+async fn where_somebody_waits_a_primary_that_was_down_is_probed_seldom_and_back_within_half_a_minute() {
+    for preset in Preset::all().into_iter().filter(|preset| preset.name != "batch") {
+        let (began, name) = (Instant::now(), preset.name.clone());
+        let seconds = move || began.elapsed().as_secs();
+        let (transport, log) = providers(move |who| if who == "a" && seconds() < 60 { DOWN } else { Does::Answers });
+        // What else a use needs is not at stake here.
+        let stack = towline::stack(transport).preset(preset.with(|preset| preset.roles.clear()));
+        let service = stack.targets(["a", "b"].map(target)).unwrap().build().unwrap();
+        let (mut down, mut back) = (0, None);
+        for nth in 0..24 {
+            tokio::time::sleep_until(began + Duration::from_secs(4 * nth)).await;
+            assert_eq!(ask_of(service.clone(), ASK).await.what, "200", "{name}, call {nth}");
+            let asked = log.take();
+            match asked.as_str() {
+                "a" => back = back.or(Some(seconds())),
+                _ if seconds() < 60 => down += asked.matches('a').count(),
+                _ => assert_eq!(back, None, "{name}: it went away again"),
+            }
+        }
+        assert!(down <= 5 + 8, "{name}: {down} attempts at a primary that is down");
+        assert!(back.is_some_and(|secs| secs <= 90), "{name}: back after {back:?}");
+    }
+}
+
 fn documents(transport: Transport) -> Stack<Transport> {
     let stack = towline::stack(transport).preset(Preset::documents()).targets(["a", "stronger"].map(target)).unwrap();
     stack.context_window_targets([target("large")]).unwrap()

@@ -32,9 +32,9 @@ const fn wanted(role: Role) -> Wanted {
     Wanted { role, needed: false }
 }
 
-/// What all presets have in common: 5 failures in 60 s, 30 s, 2 good probes.
+/// Where somebody waits for answers: 5 failures in 60 s, the first probe after 5 s, 2 good ones.
 const BREAKER: BreakerRule =
-    BreakerRule { failures: 5, window: Duration::from_secs(60), share: None, open: (s(30), s(60)), good_probes: 2 };
+    BreakerRule { failures: 5, window: Duration::from_secs(60), share: None, open: (s(5), s(10)), good_probes: 2 };
 
 /// Where there are hundreds of requests a minute, five failures say little unless they are half of all.
 const BREAKER_BY_SHARE: BreakerRule = BreakerRule { share: Some(0.5), ..BREAKER };
@@ -138,7 +138,7 @@ impl Preset {
             first_content: min(2),
             idle: min(2),
             content_idle: min(3),
-            breaker: BREAKER_BY_SHARE,
+            breaker: BreakerRule { open: (s(30), min(1)), ..BREAKER_BY_SHARE },
             limit_share: 0.9,
             limit_wait: min(5),
             max_targets: 2,
