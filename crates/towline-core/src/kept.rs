@@ -5,23 +5,28 @@ use std::fmt;
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
-use crate::body::TryClone;
+use crate::{Call, Target, body::TryClone};
 
 /// A copy of a request, to make further attempts from.
 ///
 /// Whoever sends a request gives away its head, so a copy must be made before anybody knows whether it will be needed. The
 /// head is therefore kept as flat bytes, one allocation however many headers there are, and only made into a head again
-/// when there is a further attempt. The body is kept by [`TryClone`], for `Bytes` a reference count. All extensions are cloned.
+/// when there is a further attempt. The body is kept by [`TryClone`], for `Bytes` a reference count. All extensions are cloned; where there are none
+/// but a [`Call`] and a [`Target`], that is two reference counts.
 pub struct KeptRequest<B> {
     method: Method,
     version: Version,
     uri: Uri,
-    /// Names and values, one after the other.
-    text: Bytes,
-    /// How long each name and value is, and whether the value is sensitive; kept in `text` too, behind the words.
-    headers: usize,
-    extensions: Extensions,
+    /// How long each header's name and value is, whether the value is sensitive, and then both.
+    text: Box<[u8]>,
+    extensions: Kept,
     body: B,
+}
+
+/// Extensions, of which a map of boxes is only made again when it is needed.
+enum Kept {
+    Known(Option<Call>, Option<Target>),
+    All(Extensions),
 }
 
 /// The flat form of one header's lengths: name (2 bytes), value (4 bytes), sensitive (1 byte).
@@ -49,8 +54,7 @@ impl<B: TryClone> KeptRequest<B> {
             version: request.version(),
             uri: request.uri().clone(),
             text: text.into(),
-            headers: map.len(),
-            extensions: request.extensions().clone(),
+            extensions: Kept::of(request.extensions()),
             body,
         })
     }
@@ -63,18 +67,12 @@ impl<B: TryClone> KeptRequest<B> {
         *request.version_mut() = self.version;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers();
-        *request.extensions_mut() = self.extensions.clone();
+        self.extensions.put_into(request.extensions_mut());
         Some(request)
     }
 }
 
 impl<B> KeptRequest<B> {
-    /// The extensions, `Call` and `Target` among them.
-    #[must_use]
-    pub fn extensions(&self) -> &Extensions {
-        &self.extensions
-    }
-
     /// The URI.
     #[must_use]
     pub fn uri(&self) -> &Uri {
@@ -82,12 +80,33 @@ impl<B> KeptRequest<B> {
     }
 
     fn headers(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.headers);
-        let mut rest = self.text.clone();
+        let mut map = HeaderMap::new();
+        let mut rest = Bytes::copy_from_slice(&self.text);
         while let Some((name, value)) = next_header(&mut rest) {
             map.append(name, value);
         }
         map
+    }
+}
+
+impl Kept {
+    fn of(extensions: &Extensions) -> Self {
+        let (call, target) = (Call::of(extensions), Target::of(extensions));
+        if extensions.len() == usize::from(call.is_some()) + usize::from(target.is_some()) {
+            Self::Known(call.cloned(), target.cloned())
+        } else {
+            Self::All(extensions.clone())
+        }
+    }
+
+    fn put_into(&self, extensions: &mut Extensions) {
+        match self {
+            Self::Known(call, target) => {
+                call.iter().for_each(|call| drop(extensions.insert(call.clone())));
+                target.iter().for_each(|target| drop(extensions.insert(target.clone())));
+            }
+            Self::All(all) => *extensions = all.clone(),
+        }
     }
 }
 
@@ -111,7 +130,6 @@ impl<B> fmt::Debug for KeptRequest<B> {
         f.debug_struct("KeptRequest")
             .field("method", &self.method)
             .field("path", &self.uri.path())
-            .field("headers", &self.headers)
             .finish_non_exhaustive()
     }
 }
@@ -148,6 +166,25 @@ mod tests {
             assert_eq!(again.extensions().get::<u8>(), Some(&7));
         }
         assert!(!format!("{kept:?}").contains("beta"));
+    }
+
+    #[test]
+    fn the_call_and_the_target_are_kept_beside_others_and_alone() {
+        let call = Call::new(crate::Facts::default(), tokio::time::Instant::now(), None);
+        let target = Target::new("t", "http://host").unwrap();
+        for others in [false, true] {
+            let mut request = Request::new(Full::<Bytes>::default());
+            request.extensions_mut().insert(call.clone());
+            request.extensions_mut().insert(target.clone());
+            if others {
+                request.extensions_mut().insert("other");
+            }
+            let again = KeptRequest::keep(&request).unwrap().request().unwrap();
+            assert_eq!(again.extensions().len(), request.extensions().len());
+            assert_eq!((Target::of(again.extensions()), again.extensions().get()), (Some(&target), others.then_some(&"other")));
+            Call::of(again.extensions()).unwrap().set_alternative(others);
+            assert_eq!(call.has_alternative(), others, "it is the same call");
+        }
     }
 
     #[test]
