@@ -17,8 +17,10 @@ pub(crate) fn say_in_headers<R>(response: &mut Response<R>, attempts: usize, mov
     // A name that cannot stand in a header is left out.
     let target = Target::of(response.extensions()).and_then(|target| HeaderValue::from_str(target.name()).ok());
     let moved = moved.map(|kind| HeaderValue::from_static(kind.name()));
-    let told = [(TARGET, target), (ATTEMPTS, Some(attempts.into())), (FALLBACK, moved)];
-    response.headers_mut().extend(told.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let headers = response.headers_mut();
+    for (name, value) in [(TARGET, target), (ATTEMPTS, Some(attempts.into())), (FALLBACK, moved)] {
+        value.map(|value| headers.insert(name, value));
+    }
 }
 
 /// The answer of one target, where another recovers earlier than this one says, if it says anything: `wait` from now.

@@ -110,7 +110,11 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 fn uri_for(original: &Uri, target: &Target, secrets: &Secrets) -> Option<Uri> {
-    let mut whole = join(target.base().path(), original.path());
+    let path = join(target.base().path(), original.path());
+    // Most often exactly what is needed, which then need not be moved to become a URI's.
+    let query = original.query().map_or(0, |query| query.len() + 1);
+    let mut whole = String::with_capacity(path.iter().map(|part| part.len()).sum::<usize>() + query);
+    whole.extend(path);
     let model = target.model().and_then(|model| Some((model, dialect_of(&whole, target)?)));
     let kept = original.query().unwrap_or_default().split('&').filter(|param| !param.is_empty() && !secrets.is_secret(param));
     let mut mark = "?";
@@ -130,18 +134,18 @@ fn uri_for(original: &Uri, target: &Target, secrets: &Secrets) -> Option<Uri> {
 }
 
 /// `base` and then `path`; segments with which the one ends and the other begins stand there once.
-fn join(base: &str, path: &str) -> String {
+fn join<'a>(base: &'a str, path: &'a str) -> [&'a str; 3] {
     let base = base.trim_end_matches('/');
     let path = path.trim_start_matches('/');
     let starts = base.match_indices('/').map(|(at, _)| at);
     // The longest overlap comes first, since the indices ascend.
     for tail in starts.filter_map(|at| base.get(at + 1..)) {
         match path.strip_prefix(tail) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => return [base, rest].concat(),
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => return [base, "", rest],
             _ => {}
         }
     }
-    [base, "/", path].concat()
+    [base, "/", path]
 }
 
 /// A query parameter's name as a server would read it: percent-decoded, in lower case.

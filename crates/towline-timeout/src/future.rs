@@ -47,20 +47,27 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(watch) = this.watch else { return Poll::Pending };
-        let result = match this.inner.as_mut().as_pin_mut().map(|inner| inner.poll(cx)) {
-            None => Err(Error::new(Failure::new(FailureKind::DeadlineExceeded))),
-            Some(Poll::Ready(result)) => result.map_err(|error| Error::from(error.into())),
-            Some(Poll::Pending) => {
-                let cut = ready!(watch.poll_head(cx));
-                Err(watch.cut_off(&cut, || this.inner.set(None)))
-            }
-        };
-        this.inner.set(None);
-        if let Ok(response) = &result {
+        // A response is large: it is looked at where it lies, and moved once.
+        let polled = this.inner.as_mut().as_pin_mut().map(|inner| inner.poll(cx));
+        if let Some(Poll::Ready(Ok(response))) = &polled {
             watch.saw_head(response);
         }
-        let watch = this.watch.take();
-        Poll::Ready(result.map(|response| response.map(|body| TimedBody::new(body, watch))))
+        let error = match polled {
+            Some(Poll::Ready(Ok(response))) => {
+                this.inner.set(None);
+                let watch = this.watch.take();
+                return Poll::Ready(Ok(response.map(|body| TimedBody::new(body, watch))));
+            }
+            Some(Poll::Ready(Err(error))) => Error::from(error.into()),
+            Some(Poll::Pending) => {
+                let cut = ready!(watch.poll_head(cx));
+                watch.cut_off(&cut, || this.inner.set(None))
+            }
+            None => Error::new(Failure::new(FailureKind::DeadlineExceeded)),
+        };
+        this.inner.set(None);
+        *this.watch = None;
+        Poll::Ready(Err(error))
     }
 }
 

@@ -113,7 +113,16 @@ impl Limits {
     fn first<const N: usize>(&self, exchange: &Exchange, phases: [Option<Cut>; N]) -> Option<Cut> {
         let total = if exchange.stream { self.stream_total } else { self.total };
         let total = own(Phase::Total, total, Duration::ZERO, exchange.began);
-        [exchange.deadline_cut(), total].into_iter().chain(phases).flatten().min_by_key(|cut| cut.at)
+        phases.into_iter().fold(earlier(exchange.deadline_cut(), total), earlier)
+    }
+}
+
+/// The one that ends first, of two that end together the former.
+fn earlier(one: Option<Cut>, other: Option<Cut>) -> Option<Cut> {
+    match (&one, &other) {
+        (Some(a), Some(b)) if b.at < a.at => other,
+        (None, Some(_)) => other,
+        _ => one,
     }
 }
 

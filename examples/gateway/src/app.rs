@@ -48,7 +48,7 @@ pub(crate) struct Gateway {
     /// Of those who may come in. Empty: all may.
     keys: Vec<String>,
     /// The number of the next request that brings no id of its own, behind a beginning that no other gateway has.
-    next_id: (u64, AtomicU64),
+    next_id: (String, AtomicU64),
 }
 
 /// What a caller is told who has sent what no provider shall see.
@@ -77,7 +77,7 @@ impl Gateway {
             read_timeout: config.read_timeout.as_ref().map_or(Duration::from_secs(30), |time| time.0),
             max_body: config.max_body(),
             keys: config.auth.as_ref().map(own_keys).transpose()?.unwrap_or_default(),
-            next_id: (rand::random(), AtomicU64::new(0)),
+            next_id: (format!("{:016x}-", rand::random::<u64>()), AtomicU64::new(0)),
         }))
     }
 
@@ -115,6 +115,8 @@ impl Gateway {
         if model.dialect == Dialect::Anthropic {
             head.headers.entry(VERSION).or_insert(HeaderValue::from_static("2023-06-01"));
         }
+        // What axum has noted of the request is nothing to the layers beneath, and would be kept with each copy of it.
+        head.extensions.clear();
         head.extensions.insert(Call::new(facts, began, None));
         Ok((&model.stack).call(Request::from_parts(head, Full::new(body))).await.unwrap_or_else(|never| match never {}))
     }
@@ -147,8 +149,9 @@ impl Gateway {
     fn id(&self, headers: &HeaderMap) -> HeaderValue {
         let is_sane = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
         headers.get(REQUEST_ID).filter(is_sane).cloned().unwrap_or_else(|| {
-            let (start, count) = (self.next_id.0, self.next_id.1.fetch_add(1, Ordering::Relaxed));
-            HeaderValue::try_from(format!("{start:016x}-{count:x}")).unwrap_or(HeaderValue::from_static("-"))
+            let count = HeaderValue::from(self.next_id.1.fetch_add(1, Ordering::Relaxed));
+            let id = [self.next_id.0.as_bytes(), count.as_bytes()].concat();
+            HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or(HeaderValue::from_static("-"))
         })
     }
 
