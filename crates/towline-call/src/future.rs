@@ -186,14 +186,14 @@ where
         let mut this = self.project();
         this.stage.set(Stage::Rare { rare: None });
         this.timer.set(None);
-        let Some(call) = this.call.take() else { return Poll::Ready(result) };
-        Poll::Ready(match result {
-            Ok(mut response) => {
-                response.extensions_mut().insert(call);
-                Ok(response)
+        match (result, this.call.take()) {
+            (Ok(mut response), call) => {
+                call.map(|call| response.extensions_mut().insert(call));
+                Poll::Ready(Ok(response))
             }
-            Err(error) => Err(error.with_call(call)),
-        })
+            (Err(error), Some(call)) => Poll::Ready(Err(error.with_call(call))),
+            (Err(error), None) => Poll::Ready(Err(error)),
+        }
     }
 }
 

@@ -7,9 +7,8 @@ use towline_core::{Error, FailureKind, Outcome, Target};
 
 pub(crate) type Answer<R> = Result<Response<R>, Error>;
 
-pub(crate) fn answered_by<R>(mut response: Response<R>, target: &Target) -> Response<R> {
-    response.extensions_mut().insert(target.clone());
-    response
+pub(crate) fn answered_by<R>(response: &mut Response<R>, target: Target) {
+    response.extensions_mut().insert(target);
 }
 
 /// Who answered, after how many attempts that left us, and what had failed at the first target, in headers.

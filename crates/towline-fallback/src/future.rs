@@ -106,7 +106,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<R>> {
         loop {
             let step = match self.as_mut().poll_state(cx) {
-                Poll::Ready(Brought::Answer(answer)) => self.as_mut().project().progress.judge(answer),
+                Poll::Ready(Brought::Answer(Ok(mut response))) => {
+                    let mut this = self.as_mut().project();
+                    if this.progress.passes(&mut response) {
+                        this.state.set(State::Done);
+                        this.share.set(None);
+                        return Poll::Ready(Ok(response));
+                    }
+                    this.progress.judge(Ok(response))
+                }
+                Poll::Ready(Brought::Answer(Err(error))) => self.as_mut().project().progress.judge(Err(error)),
                 Poll::Ready(Brought::Waited(at)) => self.as_mut().project().progress.resume(at),
                 Poll::Ready(Brought::Broken(error)) => self.as_mut().project().progress.broken(error),
                 Poll::Pending => {

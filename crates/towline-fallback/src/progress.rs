@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 use towline_core::{
@@ -104,19 +104,33 @@ where
         self.judge(Err(Failure::new(FailureKind::Timeout(phase)).into()))
     }
 
-    /// What becomes of the call after a hop's answer.
-    pub(crate) fn judge(&mut self, answer: Answer<R>) -> Step<B, R> {
-        let Some((at, target)) = self.at.zip(self.target().cloned()) else { return Step::Answer(answer) };
-        let outcome = Outcome::of(answer.as_ref());
+    /// Whether a hop's answer is that of the call, being no failure, as nearly all are. It is marked where it lies then, since a response is large.
+    pub(crate) fn passes(&mut self, response: &mut Response<R>) -> bool {
+        let Some((at, target)) = self.at.zip(self.target().cloned()) else { return true };
+        let outcome = Outcome::of_response(response);
+        if outcome.failure().is_some() {
+            return false;
+        }
         let now = Instant::now();
         if let (Outcome::Success, Some(conversation)) = (&outcome, &self.conversation) {
             self.config.answered(conversation, at, now);
         }
-        let failure = outcome.into_failure();
+        self.record(&target, None, Some(response.status()), now);
+        answered_by(response, target);
+        self.mark(response);
+        true
+    }
+
+    /// What becomes of the call after a hop that failed.
+    pub(crate) fn judge(&mut self, mut answer: Answer<R>) -> Step<B, R> {
+        let Some((at, target)) = self.at.zip(self.target().cloned()) else { return Step::Answer(answer) };
+        let (failure, now) = (Outcome::of(answer.as_ref()).into_failure(), Instant::now());
         let left = failure.is_some() && self.has_left();
-        self.record(&target, failure.as_ref(), &answer, now);
-        let answer = answer.map(|response| answered_by(response, &target));
-        let Some(failure) = failure else { return Step::Answer(self.finish(answer)) };
+        self.record(&target, failure.as_ref(), answer.as_ref().ok().map(Response::status), now);
+        if let Ok(response) = &mut answer {
+            answered_by(response, target.clone());
+        }
+        let Some(failure) = failure else { return Step::Answer(answer) };
         self.config.alert(&target, &failure, self.call.as_ref());
         self.hops.add(at, &failure, left, now);
 
@@ -242,7 +256,7 @@ impl<B, R> Progress<B, R> {
 
     /// A retry layer beneath writes down each attempt, the last one too; where there is none, the hop is the attempt, or the last of
     /// those that `AuthorizeLayer` made.
-    fn record(&mut self, target: &Target, failure: Option<&Failure>, answer: &Answer<R>, now: Instant) {
+    fn record(&mut self, target: &Target, failure: Option<&Failure>, status: Option<StatusCode>, now: Instant) {
         let Some(call) = &self.call else { return };
         let kind = failure.map(|failure| failure.kind);
         let written = call.last_attempt().filter(|_| call.attempts() > self.trail).is_some_and(|last| last.failure == kind);
@@ -252,21 +266,27 @@ impl<B, R> Progress<B, R> {
             attempt.target = Some(Arc::clone(target.key()));
             attempt.failure = kind;
             attempt.sent = !failure.is_some_and(Failure::is_refusal);
-            attempt.status = answer.as_ref().ok().map(Response::status);
+            attempt.status = status;
             call.record(attempt);
         }
         self.trail = call.attempts();
     }
 
     /// The answer to the call, with what its headers are to say.
-    fn finish(&self, answer: Answer<R>) -> Answer<R> {
-        let mut response = answer?;
+    fn finish(&self, mut answer: Answer<R>) -> Answer<R> {
+        if let Ok(response) = &mut answer {
+            self.mark(response);
+        }
+        answer
+    }
+
+    /// Says in headers what they are to say.
+    fn mark(&self, response: &mut Response<R>) {
         if self.config.answer_headers {
-            let answered = usize::from(Outcome::of_response(&response).failure().is_none());
+            let answered = usize::from(Outcome::of_response(response).failure().is_none());
             let attempts = self.call.as_ref().map_or(self.hops.asked() + answered, Call::sent);
             let moved = self.hops.first().filter(|_| self.hops.len() + answered > 1);
-            say_in_headers(&mut response, attempts, moved);
+            say_in_headers(response, attempts, moved);
         }
-        Ok(response)
     }
 }

@@ -75,7 +75,13 @@ where
         loop {
             let state = match this.state.as_mut().project() {
                 StateProj::Attempt { future } => {
-                    let result = ready!(future.poll(cx)).map_err(|error| Error::from(error.into()));
+                    let result = match ready!(future.poll(cx)) {
+                        Ok(response) if this.progress.passes(&response) => {
+                            this.state.set(State::Done);
+                            return Poll::Ready(Ok(response));
+                        }
+                        result => result.map_err(|error| Error::from(error.into())),
+                    };
                     match this.progress.judge(result, this.again.as_ref().map(|again| &again.kept)) {
                         Step::Answer(answer) => {
                             this.state.set(State::Done);

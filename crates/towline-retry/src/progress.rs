@@ -62,7 +62,21 @@ impl Progress {
         Self { shared, call, target, sent: 1, free_made: false, paid: None, began, waited: Duration::ZERO }
     }
 
-    /// Reads what became of the attempt under way and decides what follows.
+    /// Whether the answer to the attempt under way is handed on, being no failure, as nearly all are. It stays where it lies, since a response is large.
+    pub(crate) fn passes<R>(&mut self, response: &Response<R>) -> bool {
+        let outcome = Outcome::of_response(response);
+        if outcome.failure().is_some() {
+            return false;
+        }
+        self.record(None, Some(response.status()));
+        if outcome == Outcome::Success {
+            self.settle();
+            self.tell(&Event::AttemptSucceeded { target: self.target.as_ref(), attempt: self.sent });
+        }
+        true
+    }
+
+    /// Reads why the attempt under way failed and decides what follows.
     pub(crate) fn judge<S, B: TryClone, R: Body>(
         &mut self,
         result: Result<Response<R>, Error>,
@@ -71,15 +85,7 @@ impl Progress {
         let status = result.as_ref().ok().map(Response::status);
         let outcome = Outcome::of(result.as_ref());
         self.record(outcome.failure(), status);
-        let failure = match outcome {
-            Outcome::Failure(failure) => failure,
-            Outcome::Success => {
-                self.settle();
-                self.tell(&Event::AttemptSucceeded { target: self.target.as_ref(), attempt: self.sent });
-                return Step::Answer(result);
-            }
-            _ => return Step::Answer(result),
-        };
+        let Some(failure) = outcome.into_failure() else { return Step::Answer(result) };
         if failure.is_refusal()
             && let Some(paid) = self.paid.take()
         {
