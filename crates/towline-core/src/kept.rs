@@ -127,10 +127,7 @@ fn cut(rest: &mut Bytes, length: usize) -> Option<Bytes> {
 impl<B> fmt::Debug for KeptRequest<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // No query and no header values: either may hold a key.
-        f.debug_struct("KeptRequest")
-            .field("method", &self.method)
-            .field("path", &self.uri.path())
-            .finish_non_exhaustive()
+        f.debug_struct("KeptRequest").field("method", &self.method).field("path", &self.uri.path()).finish_non_exhaustive()
     }
 }
 
