@@ -25,6 +25,15 @@ pub(crate) struct Key<'de>(pub(crate) Cow<'de, str>);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told(pub(crate) bool);
 
+/// Which of the two a configuration's member of this name limits.
+pub(crate) fn limit<T>(name: &[u8], output: T, answers: T) -> Option<T> {
+    match name {
+        b"maxOutputTokens" | b"max_output_tokens" | b"maxTokens" => Some(output),
+        b"candidateCount" | b"candidate_count" => Some(answers),
+        _ => None,
+    }
+}
+
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
@@ -97,13 +106,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Small<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut output, mut answers) = (None, None);
                 while let Some(Key(key)) = map.next_key()? {
-                    let told = match &*key {
-                        "maxOutputTokens" | "max_output_tokens" | "maxTokens" => &mut output,
-                        "candidateCount" | "candidate_count" => &mut answers,
-                        _ => {
-                            map.next_value::<Told>()?;
-                            continue;
-                        }
+                    let Some(told) = limit(key.as_bytes(), &mut output, &mut answers) else {
+                        map.next_value::<Told>()?;
+                        continue;
                     };
                     if let Small::Number(n) = map.next_value()? {
                         *told = (*told).max(Some(n));

@@ -55,5 +55,6 @@ mod lenient;
 pub mod limits;
 pub mod patch;
 mod path;
+mod scan;
 pub mod sse;
 pub mod stream;

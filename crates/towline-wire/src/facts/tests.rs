@@ -1,6 +1,8 @@
+use proptest::prelude::*;
 use towline_core::Dialect;
 
 use super::*;
+use crate::scan::tests::documents;
 
 fn facts(uri: &'static str, body: &str) -> Facts {
     read(&Uri::from_static(uri), body.as_bytes())
@@ -101,4 +103,32 @@ fn depth_is_limited_wherever_it_is() {
     }
     let config = format!(r#"{{"generationConfig":{{"x":{}{}}}}}"#, "[".repeat(126), "]".repeat(126));
     assert_eq!(try_read(&Uri::from_static("/"), config.as_bytes()), Err(Unreadable::TooDeep));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_quick_pass_reads_what_the_whole_one_reads(body in documents()) {
+        let told = |body: Body<'_>| (body.model.map(Cow::into_owned), body.stream, body.max_output, body.answers, body.text.bytes, body.text.media);
+        if let Some(scanned) = Body::scan(&body) {
+            let mut json = serde_json::Deserializer::from_slice(&body);
+            let whole = Fields(None).deserialize(&mut json).unwrap();
+            json.end().unwrap();
+            prop_assert_eq!(told(scanned), told(whole));
+        }
+    }
+}
+
+#[test]
+fn long_texts_are_counted_alike_by_the_quick_pass() {
+    for (body, bytes, media) in [
+        (format!(r#"{{"a":[{{"data":"{}"}}]}}"#, "A".repeat(257)), 0, 1),
+        (format!(r#"{{"a":[{{"data":["{}"]}}]}}"#, "\\n".repeat(256)), 256, 0),
+        (r#"{"a":"data:x"}"#.to_owned(), 0, 1),
+        (format!(r#"{{"data":[{{"b":"{}\u00e9"}}]}}"#, "A".repeat(1000)), 1002, 0),
+    ] {
+        let text = Body::scan(body.as_bytes()).unwrap().text;
+        assert_eq!((text.bytes, text.media), (bytes, media), "{body}");
+    }
 }
