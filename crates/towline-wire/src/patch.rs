@@ -103,15 +103,22 @@ impl Patch {
     ///
     /// [`NotAnObject`] if the body is not one JSON object in whole.
     pub fn apply(&self, body: &Bytes, dialect: Option<Dialect>) -> Result<Bytes, NotAnObject> {
-        let text = std::str::from_utf8(body).map_err(|_| NotAnObject)?;
-        if let Some(quoted) = self.model.only().filter(|_| self.parameters.is_empty() && self.prompt.is_none())
+        let model_alone = self.model.only().filter(|_| self.parameters.is_empty() && self.prompt.is_none());
+        let in_path = matches!(dialect, Some(Dialect::Gemini | Dialect::Bedrock));
+        if let Some(quoted) = model_alone
+            && let Some(old) = edit::only_model(body).filter(|old| old.is_some() || in_path)
+        {
+            // With nothing to replace, nothing changes.
+            return Ok(edit::replaced(body, old.as_slice(), quoted).map_or_else(|| body.clone(), Bytes::from));
+        }
+        let text = str::from_utf8(body).map_err(|_| NotAnObject)?;
+        if let Some(quoted) = model_alone
             && let Some(old) = edit::models(text).filter(|old| !old.is_empty())
         {
-            return Ok(edit::replaced(text, &old, quoted).map_or_else(|| body.clone(), Bytes::from));
+            return Ok(edit::replaced(body, &old, quoted).map_or_else(|| body.clone(), Bytes::from));
         }
         let members = members(text).ok_or(NotAnObject)?;
         let prompt = self.prompt.as_ref().zip(dialect).map(|(prompt, dialect)| prompt.changes(text, &members, dialect));
-        let in_path = matches!(dialect, Some(Dialect::Gemini | Dialect::Bedrock));
         let no_model = in_path && !members.iter().any(|member| member.name == "model");
         let model = if no_model { &Changes::default() } else { &self.model };
         let changes = [model, &self.parameters, &prompt.unwrap_or_default()];

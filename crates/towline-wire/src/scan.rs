@@ -3,7 +3,7 @@
 //! It gives up where anything is unusual, be it wrong or not: whoever asked then asks `serde_json`, which alone decides what is an error. What this
 //! pass reads to the end `serde_json` reads too, and alike.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use crate::lenient::{Small, limit};
 
@@ -54,6 +54,14 @@ impl<'a> Scan<'a> {
             first => drop(self.scalar(first)?),
         }
         Some(())
+    }
+
+    /// Passes over a value, and tells where it stands.
+    pub(crate) fn place(&mut self) -> Option<Range<usize>> {
+        self.peek()?;
+        let start = self.at;
+        self.pass()?;
+        Some(start..self.at)
     }
 
     /// Passes over a value.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::lenient::Key;
+use crate::{lenient::Key, scan::Scan};
 
 /// A member of an object, by where it stands in the object's text.
 pub(super) struct Member<'a> {
@@ -89,7 +89,7 @@ impl Change {
     fn of(&self, old: &str) -> Option<Cow<'_, str>> {
         match self {
             Self::Remove => Some("".into()),
-            Self::Put(new) => (!is_same(old, new)).then_some(Cow::Borrowed(new)),
+            Self::Put(new) => (!is_same(old.as_bytes(), new.as_bytes())).then_some(Cow::Borrowed(new)),
             Self::Merge(changes) => {
                 let (object, inner) = members(old).map_or_else(|| ("{}", Vec::new()), |inner| (old, inner));
                 let merged = edit(object, &inner, &[changes]);
@@ -113,17 +113,32 @@ pub(super) fn models(object: &str) -> Option<Vec<Range<usize>>> {
     raw.into_iter().map(|value| span(object, value.get())).collect()
 }
 
+/// The same of an object in which nothing is unusual, and which has at most one: for a fraction of the time.
+pub(super) fn only_model(object: &[u8]) -> Option<Option<Range<usize>>> {
+    let mut model = None;
+    Scan::object(object, |scan, name| {
+        if name != b"model" {
+            return scan.pass();
+        }
+        model.replace(scan.place()?).is_none().then_some(())
+    })?;
+    Some(model)
+}
+
 /// The text with `new` in these places; `None` if it stands there already.
-pub(super) fn replaced(text: &str, places: &[Range<usize>], new: &str) -> Option<String> {
-    if places.iter().all(|place| text.get(place.clone()).is_some_and(|old| is_same(old, new))) {
+pub(super) fn replaced(text: &[u8], places: &[Range<usize>], new: &str) -> Option<Vec<u8>> {
+    if places.iter().all(|place| text.get(place.clone()).is_some_and(|old| is_same(old, new.as_bytes()))) {
         return None;
     }
-    let (mut out, mut done) = (String::with_capacity(text.len() + new.len() * places.len()), 0);
+    let gone: usize = places.iter().map(Range::len).sum();
+    // As long as it becomes, since what is longer is copied once more on its way into `Bytes`.
+    let (mut out, mut done) = (Vec::with_capacity(text.len() - gone + new.len() * places.len()), 0);
     for place in places {
-        out.extend([text.get(done..place.start)?, new]);
+        out.extend_from_slice(text.get(done..place.start)?);
+        out.extend_from_slice(new.as_bytes());
         done = place.end;
     }
-    out.push_str(text.get(done..)?);
+    out.extend_from_slice(text.get(done..)?);
     Some(out)
 }
 
@@ -183,9 +198,11 @@ pub(super) fn quoted(text: &str) -> Box<str> {
 }
 
 /// Whether two values are one, by their bytes or as texts.
-fn is_same(old: &str, new: &str) -> bool {
-    let text = |value| serde_json::from_str(value).map(|Key(text)| text);
-    old == new || (new.starts_with('"') && text(old).is_ok_and(|old| text(new).is_ok_and(|new| new == old)))
+fn is_same(old: &[u8], new: &[u8]) -> bool {
+    let text = |value| serde_json::from_slice(value).map(|Key(text)| text);
+    // Nothing is parsed in the usual case, that two texts differ and neither has an escape.
+    let may_be = new.starts_with(b"\"") && (old.contains(&b'\\') || new.contains(&b'\\'));
+    old == new || (may_be && text(old).is_ok_and(|old| text(new).is_ok_and(|new| new == old)))
 }
 
 /// Where `part`, which was borrowed from `whole`, lies in it.

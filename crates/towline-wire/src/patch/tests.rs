@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::scan::tests::documents;
 
 fn patched(body: &'static str) -> String {
     let out = model(&Bytes::from_static(body.as_bytes()), "b\"c").unwrap();
@@ -254,6 +255,24 @@ fn model_of_merge(target: Value, patch: &Value) -> Value {
         }
     }
     Value::Object(target)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_quick_pass_puts_a_model_where_the_whole_one_does(body in documents(), dialect in prop::sample::select(&[None, Some(Dialect::Gemini)][..])) {
+        let body = Bytes::from(body);
+        let (alone, others) = (Patch::new().model("/a"), Patch::new().model("/a").parameters(r#"{"nowhere":null}"#).unwrap());
+        prop_assert_eq!(alone.apply(&body, dialect), others.apply(&body, dialect));
+    }
+
+    #[test]
+    fn the_quick_pass_finds_the_model_that_the_whole_one_finds(body in documents()) {
+        if let Some(found) = edit::only_model(&body) {
+            prop_assert_eq!(edit::models(str::from_utf8(&body).unwrap()), Some(found.into_iter().collect()));
+        }
+    }
 }
 
 proptest! {
