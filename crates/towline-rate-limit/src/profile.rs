@@ -1,6 +1,6 @@
 //! What a request costs at which provider.
 
-use towline_core::Usage;
+use towline_core::{Dialect, Target, Usage};
 
 use crate::cost::{Cost, Estimated, Typical, input_of};
 
@@ -48,6 +48,33 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// How the provider of a target counts, where its dialect or its host tells: whoever else speaks OpenAI's dialect counts in ways of
+    /// their own, so that is `Any`.
+    ///
+    /// ```
+    /// use towline_core::{Dialect, Target};
+    /// use towline_rate_limit::Profile;
+    ///
+    /// let target = |base: &str| Target::new("t", base).map(|target| Profile::of(&target.with_dialect(Dialect::OpenAiChat)));
+    /// assert_eq!(target("https://api.openai.com/v1")?, Profile::OpenAi);
+    /// assert_eq!(target("https://mine.openai.azure.com/openai/v1")?, Profile::Azure);
+    /// assert_eq!(target("http://localhost:8000/v1")?, Profile::Any);
+    /// # Ok::<_, towline_core::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn of(target: &Target) -> Self {
+        let host = target.base().host().unwrap_or_default();
+        match target.dialect() {
+            Some(Dialect::Anthropic) => Self::Anthropic,
+            Some(Dialect::Gemini) => Self::Gemini,
+            Some(Dialect::Bedrock) => Self::Bedrock,
+            _ if host == "api.openai.com" => Self::OpenAi,
+            _ if host.ends_with(".openai.azure.com") => Self::Azure,
+            _ if host == "api.cerebras.ai" => Self::Cerebras,
+            _ => Self::Any,
+        }
+    }
+
     /// What a request costs when it is sent.
     pub(crate) fn reserve(self, told: Estimated, typical: Typical) -> Cost {
         let input = told.input.unwrap_or_else(|| typical.input());

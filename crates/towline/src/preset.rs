@@ -127,6 +127,30 @@ impl Preset {
         self
     }
 
+    /// The same for calls that end after `deadline`, streams included: each other time of it that is as long or longer, and could so never
+    /// pass, is half of that. Where a caller or an app has less time than the preset, or more.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use towline::Preset;
+    ///
+    /// let chat = Preset::chat().within(Duration::from_secs(8));
+    /// assert_eq!((chat.head, chat.first_content), (Duration::from_secs(4), Duration::from_secs(4)));
+    /// assert_eq!(chat.backoff, Preset::chat().backoff);
+    /// ```
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        (self.deadline, self.stream_deadline) = (deadline, deadline);
+        let limits = [&mut self.head, &mut self.first_content, &mut self.idle, &mut self.content_idle];
+        let waits = [&mut self.backoff.1, &mut self.throttle_backoff.1, &mut self.max_server_delay, &mut self.limit_wait];
+        limits.into_iter().chain(waits).filter(|time| **time >= deadline).for_each(|time| *time = deadline / 2);
+        for (base, cap) in [&mut self.backoff, &mut self.throttle_backoff] {
+            *base = (*base).min(*cap);
+        }
+        self
+    }
+
     /// Whether it wants a role filled.
     pub(crate) fn wants(&self, role: Role) -> bool {
         self.roles.iter().any(|wanted| wanted.role == role)

@@ -103,6 +103,17 @@ fn vectors_of_two_models_are_not_mixed_unless_that_is_said() {
 }
 
 #[test]
+fn a_preset_for_less_time_than_it_was_made_for_can_be_built() {
+    for preset in Preset::all() {
+        for secs in [1, 7, 60, 3600] {
+            let short = preset.clone().within(std::time::Duration::from_secs(secs)).with(|preset| preset.roles.clear());
+            let stack = stack().limits(towline::Limits::none()).preset(short).targets(["a", "b"].map(target)).unwrap();
+            assert!(stack.build().is_ok(), "{} within {secs} s:\n{}", preset.name, stack.explain());
+        }
+    }
+}
+
+#[test]
 fn a_number_of_a_preset_that_makes_no_sense_is_an_error_when_built() {
     for (wrong, field) in [
         (Preset::chat().with(|chat| chat.attempts = 0), "attempts"),

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderName, HeaderValue, header};
 
-use crate::InvalidConfig;
+use crate::{Dialect, InvalidConfig};
 
 /// What a request shows to be let in. Its value appears in no `Debug` and in no error.
 #[derive(Clone)]
@@ -40,6 +40,20 @@ impl Credential {
             .map_err(|_| InvalidConfig::new("credential", "its value cannot stand in a header"))?;
         value.set_sensitive(true);
         Ok(Self(Place::Header(name, value)))
+    }
+
+    /// A key, where the providers look for it who speak `dialect`: Anthropic's in `x-api-key`, Gemini's in `x-goog-api-key`, all others as a
+    /// bearer token.
+    ///
+    /// # Errors
+    ///
+    /// `credential` if the key is empty or holds what a header cannot.
+    pub fn of(dialect: Dialect, key: impl AsRef<str>) -> Result<Self, InvalidConfig> {
+        match dialect {
+            Dialect::Anthropic => Self::header("x-api-key", key),
+            Dialect::Gemini => Self::header("x-goog-api-key", key),
+            _ => Self::bearer(key),
+        }
     }
 
     /// A query parameter, such as Gemini's `key`. URIs end up in logs: prefer a header where the provider takes one.

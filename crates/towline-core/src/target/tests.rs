@@ -34,6 +34,19 @@ fn a_header_credential_is_marked_sensitive() {
 }
 
 #[test]
+fn a_key_stands_where_those_look_for_it_who_speak_its_dialect() {
+    for (dialect, header, value) in [
+        (Dialect::Anthropic, "x-api-key", "k"),
+        (Dialect::Gemini, "x-goog-api-key", "k"),
+        (Dialect::OpenAiResponses, "authorization", "Bearer k"),
+    ] {
+        let credential = Credential::of(dialect, "k").unwrap();
+        let (name, told) = credential.as_header().unwrap();
+        assert_eq!((name.as_str(), told.to_str().unwrap(), told.is_sensitive()), (header, value, true));
+    }
+}
+
+#[test]
 fn a_credential_that_cannot_be_sent_is_refused() {
     assert!(Credential::bearer("").is_err());
     assert!(Credential::bearer("a\nb").is_err());

@@ -16,13 +16,35 @@ use super::Preset;
 const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
 impl Preset {
-    pub(crate) fn call_layer(&self) -> Result<CallLayer, InvalidConfig> {
+    /// The call as the preset says, for a stack that is to have more of it set.
+    ///
+    /// # Errors
+    ///
+    /// The number that makes no sense.
+    pub fn call_layer(&self) -> Result<CallLayer, InvalidConfig> {
         CallLayer::new().deadline(self.deadline)?.stream_deadline(self.stream_deadline)
     }
 
-    pub(crate) fn retry_layer(&self) -> Result<RetryLayer, InvalidConfig> {
+    /// The same retries as the preset says, with the budgets that they share with others: one layer for several stacks, each with a preset
+    /// of its own.
+    ///
+    /// ```
+    /// use towline::{Preset, RetryLayer};
+    ///
+    /// let shared = RetryLayer::new();
+    /// for preset in [Preset::chat(), Preset::batch()] {
+    ///     let retry = preset.retrying(shared.clone())?;
+    /// #   let _ = retry;
+    /// }
+    /// # Ok::<_, towline::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The number that makes no sense.
+    pub fn retrying(&self, layer: RetryLayer) -> Result<RetryLayer, InvalidConfig> {
         let (waits, throttled) = (self.backoff, self.throttle_backoff);
-        let layer = RetryLayer::new().attempts(self.attempts)?.max_server_delay(self.max_server_delay);
+        let layer = layer.attempts(self.attempts)?.max_server_delay(self.max_server_delay);
         layer.backoff(waits.0, waits.1)?.throttle_backoff(throttled.0, throttled.1)
     }
 

@@ -70,7 +70,7 @@ impl Layers {
         self.degrade = preset.degrading(degrade);
         self.call_timeout = TimeoutLayer::new();
         self.fallback = preset.falling_back(self.fallback.clone())?;
-        self.retry = preset.retry_layer()?;
+        self.retry = preset.retrying(RetryLayer::new())?;
         self.circuit_breaker = preset.circuit_breaker_layer()?;
         self.rate_limit = preset.limited(self.rate_limit.clone())?;
         self.attempt_timeout = Some(preset.attempt_timeout_layer()?);
