@@ -26,11 +26,14 @@ use towline::{
     axum::{Edge, EdgeLayer},
 };
 
-use crate::config::{Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time, Use};
+use crate::config::{Backoff, Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time, Use};
 
 /// One client for all models, of which a clone counts one thing and not six.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<legacy::Client<ConnectTimeout<HttpsConnector<HttpConnector>>, Full<Bytes>>>);
+
+/// How many answers are kept for each model that gives old ones when nobody can give a new one.
+const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 
 /// A model that callers can ask for.
 pub(crate) struct Served {
@@ -66,9 +69,6 @@ impl Shared {
 
     /// All models, by name.
     pub(crate) fn models(&self, config: &Config) -> Result<BTreeMap<String, Served>, Problem> {
-        for (name, provider) in &config.providers {
-            at(name, provider, name)?;
-        }
         let mut models = BTreeMap::new();
         for (nth, model) in config.models.iter().enumerate() {
             let served = self.model(config, model).map_err(|Problem(field, what)| match field.strip_prefix("providers.") {
@@ -85,38 +85,24 @@ impl Shared {
     fn model(&self, config: &Config, model: &Model) -> Result<Served, Problem> {
         let none = || Problem("targets".into(), "needs at least one target".into());
         let dialect = provider(config, "targets[0]", model.targets.first().ok_or_else(none)?)?.dialect.0;
-        let most = model.max_elapsed.as_ref().map_or(Duration::MAX, |limit| limit.0);
-        let targets = |list: &str| {
-            let of_list = model.destinations().filter(|(field, _)| field.starts_with(list));
-            of_list.map(|(field, to)| target(config, &field, to, dialect, most)).collect::<Result<Vec<_>, _>>()
-        };
-        let (window, policy) = ("context_window_targets", "content_policy_targets");
-        let mut fallback =
-            FallbackLayer::new(targets("targets")?).map_err(Problem::at("targets"))?.answer_headers(true).on_refusal(reviewed);
-        fallback = fallback.context_window_targets(targets(window)?).map_err(Problem::at(window))?;
-        fallback = fallback.content_policy_targets(targets(policy)?).map_err(Problem::at(policy))?;
-        for (field, to) in model.destinations() {
-            if let Some(kinds) = &to.fallback_on {
-                let kinds = kinds.iter().map(|kind| kind.0).collect();
-                fallback = fallback.moves_on_from(&to.name(), moves(kinds)).map_err(Problem::at(field))?;
-            }
-        }
-        let known = fallback.targets().to_vec();
-
-        let (mut stack, mut call, mut retry) =
-            (towline::stack(self.client.clone()).fallback(fallback), CallLayer::new(), self.retry.clone());
+        let fallback = fallback(config, model, dialect)?;
+        let targets = fallback.targets().to_vec();
+        let mut stack = towline::stack(self.client.clone()).fallback(fallback);
+        let (mut call, mut retry) = (CallLayer::new(), self.retry.clone());
         if let Some(Use(preset)) = &model.preset {
-            let preset = within(preset, most);
-            (call, retry) = layers(&preset, retry).map_err(Problem::at("preset"))?;
+            // No file can name a queue.
+            let preset = preset.clone().without(Role::Queue).with(|preset| preset.answer_headers = true);
+            let preset = model.max_elapsed.iter().fold(preset, |preset, limit| preset.within(limit.0));
+            call = preset.call_layer().map_err(Problem::at("preset"))?;
+            retry = preset.retrying(retry).map_err(Problem::at("preset"))?;
             stack = stack.preset(preset);
         }
         if let Some(limit) = &model.max_elapsed {
             call = call.deadline(limit.0).map_err(Problem::at("max_elapsed"))?;
         }
-        if let Some(waits) = &model.backoff {
-            let retries =
-                retry.backoff(waits.base.0, waits.max.0).and_then(|retry| retry.throttle_backoff(waits.base.0, waits.max.0));
-            retry = retries.map_err(Problem::at("backoff"))?;
+        if let Some(Backoff { base, max }) = &model.backoff {
+            retry = retry.backoff(base.0, max.0).map_err(Problem::at("backoff"))?;
+            retry = retry.throttle_backoff(base.0, max.0).map_err(Problem::at("backoff"))?;
         }
         if let Some(substitute) = &model.degrade {
             stack = stack.degrade(degrade(substitute)?);
@@ -126,9 +112,25 @@ impl Shared {
         let stack = stack.circuit_breaker(self.circuit_breaker.clone()).rate_limit(self.rate_limit.clone());
         let stack = stack.authorize(self.authorize.clone()).shared_with(destinations(config).map(|(to, _)| to.name()));
         let explained = stack.explain();
-        let stack = stack.build().map_err(Problem::at(if model.preset.is_some() { "preset" } else { "targets" }))?;
-        Ok(Served { dialect, targets: known, explained, stack: EdgeLayer::new().retell(true).layer(stack) })
+        let stack = stack.build().map_err(|error| blamed(model, error))?;
+        Ok(Served { dialect, targets, explained, stack: EdgeLayer::new().retell(true).layer(stack) })
     }
+}
+
+/// The field of a model that its stack complains of.
+fn blamed(model: &Model, error: InvalidConfig) -> Problem {
+    let what = error.to_string();
+    let names = |to: &Destination| what.contains(&format!("{:?}", to.name()));
+    let field = match error.field() {
+        "backoff" | "throttle_backoff" if model.backoff.is_some() => "backoff".to_owned(),
+        "with_timeout" => model
+            .destinations()
+            .find(|(_, to)| names(to))
+            .map_or("targets".to_owned(), |(field, _)| format!("{field}.first_token_timeout")),
+        _ if model.preset.is_some() => "preset".to_owned(),
+        _ => "targets".to_owned(),
+    };
+    Problem::at(field)(error)
 }
 
 /// All targets of all models, each with its model's preset.
@@ -146,8 +148,27 @@ fn provider<'a>(config: &'a Config, field: &str, to: &Destination) -> Result<&'a
     })
 }
 
-/// A target of a model whose calls take `most` at most.
-fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect, most: Duration) -> Result<Target, Problem> {
+/// Where the calls of a model go, and what moves them on.
+fn fallback(config: &Config, model: &Model, dialect: Dialect) -> Result<FallbackLayer, Problem> {
+    let targets = |list: &str, all: &[Destination]| {
+        let of_list = all.iter().enumerate().map(|(nth, to)| target(config, &format!("{list}[{nth}]"), to, dialect));
+        of_list.collect::<Result<Vec<_>, _>>()
+    };
+    let (window, policy) = ("context_window_targets", "content_policy_targets");
+    let mut layer = FallbackLayer::new(targets("targets", &model.targets)?).map_err(Problem::at("targets"))?;
+    layer = layer.context_window_targets(targets(window, &model.context_window_targets)?).map_err(Problem::at(window))?;
+    layer = layer.content_policy_targets(targets(policy, &model.content_policy_targets)?).map_err(Problem::at(policy))?;
+    for (field, to) in model.destinations() {
+        if let Some(kinds) = &to.fallback_on {
+            let kinds = kinds.iter().map(|kind| kind.0).collect();
+            layer = layer.moves_on_from(&to.name(), moves(kinds)).map_err(Problem::at(field))?;
+        }
+    }
+    Ok(layer.answer_headers(true).on_refusal(reviewed))
+}
+
+/// A target of a model whose targets speak this dialect.
+fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> Result<Target, Problem> {
     let provider = provider(config, field, to)?;
     if provider.dialect.0 != dialect {
         let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
@@ -158,8 +179,7 @@ fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect, most
         target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
     }
     for (phase, limit) in [(Phase::FirstContent, &to.first_token_timeout), (Phase::Total, &to.timeout)] {
-        // One that is no shorter than the whole call would never pass.
-        if let Some(limit) = limit.as_ref().filter(|limit| limit.0 < most) {
+        if let Some(limit) = limit {
             target = target.with_timeout(phase, limit.0).map_err(Problem::at(field))?;
         }
     }
@@ -171,12 +191,12 @@ fn at(provider: &str, told: &Provider, name: &str) -> Result<Target, Problem> {
     let target = Target::new(name, &told.base_url).map_err(Problem::at(format!("providers.{provider}.base_url")))?;
     let target = target.with_dialect(told.dialect.0);
     Ok(match &*keys(provider, told)? {
-        [] => target,
         [key] => target.with_credential(key.clone()),
         keys => target.with_keys(keys.iter().cloned()),
     })
 }
 
+/// The keys of a provider; none where it takes none.
 fn keys(name: &str, provider: &Provider) -> Result<Vec<Credential>, Problem> {
     let field = |name_of: &str| format!("providers.{name}.{name_of}");
     let (field, keys) = match (&provider.api_key_env, &provider.api_key, &provider.api_keys) {
@@ -189,12 +209,7 @@ fn keys(name: &str, provider: &Provider) -> Result<Vec<Credential>, Problem> {
     if keys.is_empty() || keys.iter().collect::<HashSet<_>>().len() < keys.len() {
         return Err(Problem(field, "needs at least one key, and each only once".into()));
     }
-    let credential = |key: &String| match provider.dialect.0 {
-        Dialect::Anthropic => Credential::header("x-api-key", key),
-        Dialect::Gemini => Credential::header("x-goog-api-key", key),
-        _ => Credential::bearer(key),
-    };
-    keys.iter().map(credential).collect::<Result<_, _>>().map_err(Problem::at(field))
+    keys.iter().map(|key| Credential::of(provider.dialect.0, key)).collect::<Result<_, _>>().map_err(Problem::at(field))
 }
 
 /// The value of a variable, which must be there.
@@ -218,34 +233,18 @@ fn reviewed(target: &Target, failure: &Failure, call: Option<&Call>) {
     eprintln!("for review: {} refused a request to {model}: {failure}", target.name());
 }
 
-/// A preset, without the role that a file cannot fill, and with no time that is longer than the whole call.
-fn within(preset: &Preset, most: Duration) -> Preset {
-    preset.clone().without(Role::Queue).with(|preset| {
-        preset.answer_headers = true;
-        (preset.deadline, preset.stream_deadline) = (preset.deadline.min(most), preset.stream_deadline.min(most));
-        let within = [&mut preset.head, &mut preset.first_content, &mut preset.idle, &mut preset.content_idle];
-        let waits = [&mut preset.max_server_delay, &mut preset.backoff.1, &mut preset.throttle_backoff.1];
-        within.into_iter().chain(waits).filter(|time| **time >= most).for_each(|time| *time = most / 2);
-        preset.backoff.0 = preset.backoff.0.min(preset.backoff.1);
-        preset.throttle_backoff.0 = preset.throttle_backoff.0.min(preset.throttle_backoff.1);
-    })
-}
-
-/// What a preset says of calls, and of retries, whose budgets stay shared.
-fn layers(preset: &Preset, retry: RetryLayer) -> Result<(CallLayer, RetryLayer), InvalidConfig> {
-    let retry = retry.attempts(preset.attempts)?.max_server_delay(preset.max_server_delay);
-    let retry = retry.backoff(preset.backoff.0, preset.backoff.1)?;
-    let call = CallLayer::new().deadline(preset.deadline)?.stream_deadline(preset.stream_deadline)?;
-    Ok((call, retry.throttle_backoff(preset.throttle_backoff.0, preset.throttle_backoff.1)?))
-}
-
 fn degrade(told: &Substitute) -> Result<DegradeLayer, Problem> {
     if told.text.is_none() && told.cache.is_none() {
         return Err(Problem("degrade".into(), r#"needs text = "..." or cache = "30m""#.into()));
     }
-    let cached = told.cache.as_ref().map(|time| Cache::new(NonZeroUsize::MIN.saturating_add(999), time.0));
-    let layer = cached.into_iter().fold(DegradeLayer::new(), DegradeLayer::cache);
-    Ok(told.text.iter().fold(layer, |layer, text| layer.answer(text)))
+    let mut layer = DegradeLayer::new();
+    if let Some(time) = &told.cache {
+        layer = layer.cache(Cache::new(KEPT, time.0));
+    }
+    if let Some(text) = &told.text {
+        layer = layer.answer(text);
+    }
+    Ok(layer)
 }
 
 /// The circuit of each target, as its provider says, else the preset of the model that names it first.
@@ -278,46 +277,35 @@ fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
     layer.probes(told.probes.unwrap_or(1))?.success_threshold(told.success_threshold.unwrap_or(2))
 }
 
-/// Limits are the provider's, whichever of its models is asked. How much of them is used, and who waits for how long, says the preset of
-/// the model that names it first.
+/// Limits are the provider's, whichever of its models is asked. How much of them is used, and for how long anybody waits, says the preset
+/// of the model that names it first.
 fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
     let limited = |provider: &Provider| provider.requests_per_minute.is_some() || provider.tokens_per_minute.is_some();
     let mut layer =
         if config.providers.values().any(limited) { RateLimitLayer::new(Limits::none()) } else { RateLimitLayer::unlimited() };
     for (name, provider) in &config.providers {
-        let named = destinations(config).filter(|(to, _)| to.provider == *name).find_map(|(_, preset)| preset);
-        if let Some(preset) = named {
-            let shared = layer.share_for(name.as_str(), preset.limit_share).map_err(Problem::at("models"))?;
-            layer = shared.max_wait_for(name.as_str(), preset.limit_wait);
+        let mut limits = Limits::none();
+        if let Some(n) = provider.requests_per_minute {
+            limits = limits.requests_per_minute(n);
         }
-        let limits = provider.requests_per_minute.map_or(Limits::none(), |n| Limits::none().requests_per_minute(n));
-        layer = layer.limits_for(name.as_str(), provider.tokens_per_minute.map_or(limits, |n| limits.tokens_per_minute(n)));
-        layer = layer.profile_for(name.as_str(), profile(provider));
+        if let Some(n) = provider.tokens_per_minute {
+            limits = limits.tokens_per_minute(n);
+        }
+        layer = layer.limits_for(name.as_str(), limits).profile_for(name.as_str(), Profile::of(&at(name, provider, name)?));
         if let Some(burst) = provider.burst {
-            if provider.requests_per_minute.is_none() {
-                return Err(Problem(
-                    format!("providers.{name}.burst"),
-                    "says nothing without requests_per_minute; set both".into(),
-                ));
-            }
+            let field = format!("providers.{name}.burst");
+            let alone = || Problem(field, "says nothing without requests_per_minute; set both".into());
+            provider.requests_per_minute.ok_or_else(alone)?;
             layer = layer.burst_for(name.as_str(), burst);
+        }
+        if let Some(preset) = destinations(config).filter(|(to, _)| to.provider == *name).find_map(|(_, preset)| preset) {
+            layer = layer.share_for(name.as_str(), preset.limit_share).map_err(Problem::at("models"))?;
+            layer = layer.max_wait_for(name.as_str(), preset.limit_wait);
         }
     }
     let providers: HashMap<String, Arc<str>> =
         destinations(config).map(|(to, _)| (to.name(), to.provider.as_str().into())).collect();
     Ok(layer.key(move |head| providers.get(Target::of(&head.extensions)?.name()).cloned()))
-}
-
-/// How a provider counts tokens, where its dialect or its host tell: whoever else speaks OpenAI's dialect counts in ways of their own.
-fn profile(provider: &Provider) -> Profile {
-    let is_at = |host: &str| provider.base_url.contains(host);
-    match provider.dialect.0 {
-        Dialect::Anthropic => Profile::Anthropic,
-        Dialect::Gemini => Profile::Gemini,
-        _ if is_at("//api.openai.com") => Profile::OpenAi,
-        _ if is_at(".openai.azure.com") => Profile::Azure,
-        _ => Profile::Any,
-    }
 }
 
 impl Client {

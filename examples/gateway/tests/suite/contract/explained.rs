@@ -11,12 +11,25 @@ const CHAT: Dialect = Dialect::OpenAiChat;
 #[tokio::test]
 async fn check_explains_a_file_and_ends_without_a_socket_or_a_secret() {
     let [a, b] = started().await;
-    let model = pair(Dialect::Anthropic, [&a, &b], "max_elapsed = \"31s\"", "retries = 2, first_token_timeout = \"9s\"");
+    let model = pair(
+        Dialect::Anthropic,
+        [&a, &b],
+        "max_elapsed = \"31s\"",
+        "retries = 2, first_token_timeout = \"9s\", timeout = \"61s\"",
+    );
     // An address that nobody could listen on.
     let file = File::new(&format!("listen = \"192.0.2.1:9\"\n{model}"));
     let ran = run(&["--config", file.path(), "--check"], &[]).await;
     assert!(ran.status.success(), "{ran:?}");
-    for word in ["\"chat\"", "primary/model-a", "second/model-b", "Anthropic", "31 s", "9 s", "at most 3 attempts"] {
+    for word in [
+        "\"chat\"",
+        "primary/model-a",
+        "second/model-b",
+        "Anthropic",
+        "31 s",
+        "first content 9 s, total 1 min 1 s",
+        "at most 3 attempts",
+    ] {
         assert!(ran.stdout.contains(word), "{word} is not explained:\n{}", ran.stdout);
     }
     assert!(!format!("{ran:?}").contains("key-of-"), "{ran:?}");

@@ -101,6 +101,18 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "\"rate_limit\", \"bad_weather\"",
         &["fallback_on", "bad_weather", "quota_exhausted", "limited_locally"],
     ),
+    // Limits that could never pass, and waits that no call lasts for.
+    (
+        "first_token_timeout = \"10s\"",
+        "first_token_timeout = \"40s\"",
+        &["models[0].targets[0].first_token_timeout", "40 s", "ends after 30 s"],
+    ),
+    (
+        "{ provider = \"one\", model = \"b\" }",
+        "{ provider = \"one\", model = \"b\", first_token_timeout = \"30s\" }",
+        &["models[0].targets[1].first_token_timeout", "ends after 30 s"],
+    ),
+    ("max = \"8s\"", "max = \"45s\"", &["models[0].backoff", "45 s", "30 s"]),
     ("degrade = { text = \"Later.\" }", "degrade = {}", &["degrade", "text", "cache"]),
     // What does not fit together.
     ("{ provider = \"one\", model = \"b\" }", "{ provider = \"nobody\", model = \"b\" }", &["provider", "nobody", "one", "two"]),
