@@ -41,7 +41,7 @@ pub(crate) struct Gateway {
     pub(crate) providers: Vec<String>,
     pub(crate) shared: Shared,
     pub(crate) prometheus: PrometheusHandle,
-    /// The last calls, each with its id.
+    /// The last calls, each with its id, the youngest first.
     pub(crate) recent: Mutex<VecDeque<(HeaderValue, Call)>>,
     max_body: usize,
     pub(crate) read_timeout: Duration,
@@ -159,15 +159,17 @@ impl Gateway {
     fn sign(&self, response: &mut Response<Body>, id: HeaderValue) {
         let call = Call::of(response.extensions()).cloned();
         let headers = response.headers_mut();
-        for mark in MARKS.iter().filter(|mark| headers.contains_key(*mark)).collect::<Vec<_>>() {
-            headers.insert(mark, HeaderValue::from_static("true"));
+        for mark in MARKS {
+            if let Some(value) = headers.get_mut(mark) {
+                *value = HeaderValue::from_static("true");
+            }
         }
         headers.insert(REQUEST_ID, id.clone());
         if let Some(call) = call {
             headers.entry(ATTEMPTS).or_insert_with(|| call.sent().into());
             let mut recent = self.recent.lock();
-            recent.push_back((id, call));
-            let _ = if recent.len() > RECENT { recent.pop_front() } else { None };
+            recent.push_front((id, call));
+            recent.truncate(RECENT);
         }
     }
 
@@ -180,7 +182,7 @@ impl Gateway {
 
     /// The attempts of a recent call, in words.
     pub(crate) fn trail(&self, id: &str) -> Vec<String> {
-        let call = self.recent.lock().iter().rev().find(|(known, _)| known == id).map(|(_, call)| call.clone());
+        let call = self.recent.lock().iter().find(|(known, _)| known == id).map(|(_, call)| call.clone());
         call.iter().flat_map(Call::trail).map(|attempt| attempt.to_string()).collect()
     }
 }

@@ -1,7 +1,14 @@
 //! The file: what it may say, and what is wrong with it.
 
-use std::num::{NonZeroU32, NonZeroU64};
-use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, ops::Range, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroU64},
+    ops::Range,
+    path::Path,
+    time::Duration,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -150,27 +157,11 @@ written!(Speaks(Dialect), "one of openai, responses, anthropic, gemini", |text| 
     _ => None,
 });
 written!(Use(Preset), format!("one of {}", Preset::all().map(|preset| preset.name).join(", ")).as_str(), Preset::by_name);
-written!(Kind(&'static str), format!("one of {}", KINDS.join(", ")).as_str(), |text| KINDS
-    .into_iter()
-    .find(|kind| *kind == text));
+written!(Kind(&'static str), format!("one of {KINDS}").as_str(), |text| KINDS.split(", ").find(|kind| *kind == text));
 
 /// The failures that can be named.
-pub(crate) const KINDS: [&str; 14] = [
-    "rate_limit",
-    "quota_exhausted",
-    "overloaded",
-    "server_error",
-    "timeout",
-    "connect",
-    "transport",
-    "auth",
-    "permission",
-    "not_found",
-    "payload_too_large",
-    "malformed",
-    "circuit_open",
-    "limited_locally",
-];
+pub(crate) const KINDS: &str = "rate_limit, quota_exhausted, overloaded, server_error, timeout, connect, transport, auth, \
+                                permission, not_found, payload_too_large, malformed, circuit_open, limited_locally";
 
 /// A whole number above zero, with one of these units behind it.
 fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -196,18 +187,15 @@ impl Problem {
     }
 }
 
-/// What is wrong with a file: its name, the line, the field, and what would be right. It quotes no key.
-#[derive(Debug)]
-pub(crate) struct Invalid(String);
-
 impl Source {
-    pub(crate) fn open(path: &Path) -> Result<Self, Invalid> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|error| Invalid(format!("{name}: cannot be read: {error}")))?;
+        let text = fs::read_to_string(path).map_err(|error| format!("{name}: cannot be read: {error}"))?;
         Ok(Self { name, text })
     }
 
-    pub(crate) fn config(&self) -> Result<Config, Invalid> {
+    /// What the file says, or what is wrong with it: its name, the line, the field, and what would be right. That quotes no key.
+    pub(crate) fn config(&self) -> Result<Config, String> {
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let field = self.places().into_iter().rev().find(|(_, place)| *place == span).map(|(field, _)| field);
@@ -217,12 +205,13 @@ impl Source {
         })
     }
 
-    pub(crate) fn invalid(&self, Problem(field, what): &Problem) -> Invalid {
+    /// The same of a problem that was found later.
+    pub(crate) fn invalid(&self, Problem(field, what): &Problem) -> String {
         let at = self.places().into_iter().find(|(known, _)| known == field).map_or(0, |(_, place)| place.start);
         self.told(at, field, what)
     }
 
-    fn told(&self, at: usize, field: &str, what: &str) -> Invalid {
+    fn told(&self, at: usize, field: &str, what: &str) -> String {
         let line = self.text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
         // What stands in the place of a key may be one, also where it is of the wrong type.
         let what = if field.contains("api_key") && what.starts_with("invalid") {
@@ -230,7 +219,7 @@ impl Source {
         } else {
             what
         };
-        Invalid(format!("{}:{line}: {field}{}{what}", self.name, if field.is_empty() { "" } else { ": " }))
+        format!("{}:{line}: {field}{}{what}", self.name, if field.is_empty() { "" } else { ": " })
     }
 
     /// All fields, each with the place of its key and with that of its value.
@@ -257,11 +246,3 @@ fn places(within: &str, value: &DeValue<'_>, found: &mut Vec<(String, Range<usiz
         _ => {}
     }
 }
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Invalid {}

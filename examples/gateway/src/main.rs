@@ -1,6 +1,7 @@
-//! The gateway: an OpenAI- and Anthropic-compatible endpoint in front of any providers, with all of towline's layers in between.
+//! The gateway: an OpenAI- and Anthropic-compatible endpoint in front of any providers, with all of towline's layers between.
 //!
-//! `gateway` alone runs a demonstration on this machine; `gateway --config FILE` serves; `--check` only reads the file and explains it.
+//! `gateway` alone runs a demonstration on this machine; `gateway --config FILE` serves; `--check` only reads the file and
+//! explains it.
 
 mod app;
 mod config;
@@ -11,7 +12,7 @@ mod status;
 
 use std::{env, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use towline::BoxError;
 
@@ -53,8 +54,7 @@ async fn run() -> Result<(), BoxError> {
 }
 
 async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
-    let config = source.config()?;
-    let gateway = Gateway::new(&config, recorder()?).map_err(|problem| source.invalid(&problem))?;
+    let (config, gateway) = gateway(source)?;
     if args.check {
         print!("{}", gateway.explain());
         return Ok(());
@@ -63,16 +63,13 @@ async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
     // Before anybody is told where to send what a signal would end.
     let stop = serve::signal();
     println!("listening on http://{}", listener.local_addr()?);
-    let head_time = gateway.read_timeout;
-    serve::serve(listener, gateway.router(), head_time, stop).await;
+    serve::serve(listener, Arc::clone(&gateway).router(), gateway.read_timeout, stop).await;
     Ok(())
 }
 
 async fn demonstrate(args: &Args) -> Result<(), BoxError> {
     let demo = Demo::start().await?;
-    let source = demo.file();
-    let config = source.config()?;
-    let gateway = Gateway::new(&config, recorder()?).map_err(|problem| source.invalid(&problem))?;
+    let (config, gateway) = gateway(&demo.file())?;
     let listener = match bind(args.listen.as_deref(), &config).await {
         // Somebody else's port is no reason not to show anything.
         Err(_) if args.listen.is_none() => bind(Some("127.0.0.1:0"), &config).await?,
@@ -89,16 +86,20 @@ async fn demonstrate(args: &Args) -> Result<(), BoxError> {
     }
 }
 
-/// Where all that is counted goes; before anything is counted.
-fn recorder() -> Result<PrometheusHandle, BoxError> {
-    Ok(PrometheusBuilder::new().install_recorder()?)
+fn gateway(source: &Source) -> Result<(Config, Arc<Gateway>), BoxError> {
+    let config = source.config()?;
+    // Counters are made at once, and count for the recorder that there is.
+    let recorder = PrometheusBuilder::new().install_recorder()?;
+    let gateway = Gateway::new(&config, recorder).map_err(|problem| source.invalid(&problem))?;
+    Ok((config, gateway))
 }
 
 async fn bind(told: Option<&str>, config: &Config) -> Result<TcpListener, BoxError> {
-    let address = told.map_or_else(
-        || config.listen.as_ref().map_or_else(|| "127.0.0.1:8080".to_owned(), |address| address.0.to_string()),
-        str::to_owned,
-    );
+    let address = match (told, &config.listen) {
+        (Some(told), _) => told.to_owned(),
+        (None, Some(listen)) => listen.0.to_string(),
+        (None, None) => "127.0.0.1:8080".to_owned(),
+    };
     TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 

@@ -14,8 +14,8 @@ use tokio::{net::TcpListener, time::sleep};
 /// The most bytes that are read ahead of a connection, and so the longest head.
 const HEAD_BYTES: usize = 64 << 10;
 
-/// Serves until `stop`; then takes no further connection, and ends when all calls have. The head of a request may take `head_time` to arrive, and a
-/// connection may be idle for as long between two.
+/// Serves until `stop`; then takes no further connection, and ends when all calls have. The head of a request may take
+/// `head_time` to arrive, and a connection may be idle for as long between two.
 pub(crate) async fn serve(listener: TcpListener, app: Router, head_time: Duration, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(HEAD_BYTES);

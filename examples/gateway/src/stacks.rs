@@ -127,6 +127,7 @@ fn blamed(model: &Model, error: InvalidConfig) -> Problem {
             .destinations()
             .find(|(_, to)| names(to))
             .map_or("targets".to_owned(), |(field, _)| format!("{field}.first_token_timeout")),
+        list @ ("context_window_targets" | "content_policy_targets") => list.to_owned(),
         _ if model.preset.is_some() => "preset".to_owned(),
         _ => "targets".to_owned(),
     };
@@ -222,7 +223,7 @@ pub(crate) fn env_var(name: &str, field: &str) -> Result<String, Problem> {
 /// anywhere, the layer's own table holds.
 fn moves(kinds: HashSet<&'static str>) -> impl Fn(&Failure) -> Option<bool> + Send + Sync + 'static {
     move |failure| {
-        let named = KINDS.contains(&failure.kind.name()) && failure.scope != Scope::Request;
+        let named = KINDS.split(", ").any(|kind| kind == failure.kind.name()) && failure.scope != Scope::Request;
         named.then(|| kinds.contains(failure.kind.name()))
     }
 }
@@ -277,8 +278,8 @@ fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
     layer.probes(told.probes.unwrap_or(1))?.success_threshold(told.success_threshold.unwrap_or(2))
 }
 
-/// Limits are the provider's, whichever of its models is asked. How much of them is used, and for how long anybody waits, says the preset
-/// of the model that names it first.
+/// Limits are the provider's, whichever of its models is asked. How much of them is used, and how long anybody waits, says the
+/// preset of the model that names it first.
 fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
     let limited = |provider: &Provider| provider.requests_per_minute.is_some() || provider.tokens_per_minute.is_some();
     let mut layer =

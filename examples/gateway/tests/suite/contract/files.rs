@@ -128,6 +128,11 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         "content_policy_targets = [{ provider = \"three\"",
         &["provider", "dialect"],
     ),
+    (
+        "targets = [{ provider = \"two\", model = \"e\" }]",
+        "targets = [{ provider = \"two\", model = \"e\" }]\ncontent_policy_targets = [{ provider = \"two\", model = \"e\" }]",
+        &["models[1].content_policy_targets", "name another"],
+    ),
     ("name = \"other\"", "name = \"chat\"", &["name", "another model"]),
     ("requests_per_minute = 60\n", "", &["burst", "requests_per_minute"]),
     ("keys_env = \"SUITE_GATEWAY_KEYS\"", "keys_env = \"SUITE_NOT_SET\"", &["keys_env", "SUITE_NOT_SET"]),
