@@ -30,8 +30,8 @@ use towline::{Call, Dialect, MetricsObserver, axum::refusal};
 use towline_wire::facts;
 
 use crate::{
-    config::{Auth, Config, Problem},
-    stacks::{Served, Shared, env_var},
+    config::{Auth, Config, Problem, env_var},
+    stacks::{Served, Shared},
     status,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     net::SocketAddr,
     num::{NonZeroU32, NonZeroU64},
     ops::Range,
@@ -107,6 +107,14 @@ impl Config {
     pub(crate) fn max_body(&self) -> usize {
         self.max_body.as_ref().map_or(32 << 20, |size| size.0)
     }
+
+    /// All targets of all models, each with its model's preset.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (&Destination, Option<&Preset>)> {
+        self.models.iter().flat_map(|model| {
+            let preset = model.preset.as_ref().map(|preset| &preset.0);
+            model.destinations().map(move |(_, to)| (to, preset))
+        })
+    }
 }
 
 impl Model {
@@ -168,6 +176,12 @@ fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let (_, each) = units.iter().find(|(name, _)| *name == unit.trim())?;
     number.parse::<u64>().ok()?.checked_mul(*each).filter(|n| *n > 0)
+}
+
+/// The value of a variable, which must be there.
+pub(crate) fn env_var(name: &str, field: &str) -> Result<String, Problem> {
+    let set = env::var(name).ok().filter(|value| !value.trim().is_empty());
+    set.ok_or_else(|| Problem(field.to_owned(), format!("the environment variable {name} must be set, and not empty")))
 }
 
 /// A file's name and text.

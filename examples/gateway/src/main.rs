@@ -6,9 +6,11 @@
 mod app;
 mod config;
 mod demo;
+mod guards;
 mod serve;
 mod stacks;
 mod status;
+mod targets;
 
 use std::{env, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 

@@ -1,9 +1,8 @@
 //! From the file to one stack for each model, all over one client, with circuits, limits and budgets that they share.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    env,
-    num::{NonZeroU32, NonZeroUsize},
+    collections::{BTreeMap, HashSet},
+    num::NonZeroUsize,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -20,13 +19,16 @@ use hyper_util::{
 };
 use tower::{Layer, Service};
 use towline::{
-    AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, Credential, DegradeLayer, Dialect, Failure,
-    FallbackLayer, InvalidConfig, Limits, MetricsObserver, Observer, Phase, Preset, Profile, RateLimitLayer, RetryLayer, Role,
-    Scope, StackService, Target,
+    AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, DegradeLayer, Dialect, Failure, FallbackLayer,
+    InvalidConfig, MetricsObserver, Observer, RateLimitLayer, RetryLayer, Role, Scope, StackService, Target,
     axum::{Edge, EdgeLayer},
 };
 
-use crate::config::{Backoff, Breaker, Config, Destination, KINDS, Model, Problem, Provider, Substitute, Time, Use};
+use crate::{
+    config::{Backoff, Config, Destination, KINDS, Model, Problem, Substitute, Use},
+    guards::{circuit_breaker, rate_limit},
+    targets::{provider, target},
+};
 
 /// One client for all models, of which a clone counts one thing and not six.
 #[derive(Clone)]
@@ -110,7 +112,7 @@ impl Shared {
         // What all share comes last, since a preset and an observer would give this stack layers of its own.
         let stack = stack.observer(self.observer.clone()).call(call.max_body(config.max_body())).retry(retry);
         let stack = stack.circuit_breaker(self.circuit_breaker.clone()).rate_limit(self.rate_limit.clone());
-        let stack = stack.authorize(self.authorize.clone()).shared_with(destinations(config).map(|(to, _)| to.name()));
+        let stack = stack.authorize(self.authorize.clone()).shared_with(config.destinations().map(|(to, _)| to.name()));
         let explained = stack.explain();
         let stack = stack.build().map_err(|error| blamed(model, error))?;
         Ok(Served { dialect, targets, explained, stack: EdgeLayer::new().retell(true).layer(stack) })
@@ -134,21 +136,6 @@ fn blamed(model: &Model, error: InvalidConfig) -> Problem {
     Problem::at(field)(error)
 }
 
-/// All targets of all models, each with its model's preset.
-fn destinations(config: &Config) -> impl Iterator<Item = (&Destination, Option<&Preset>)> {
-    config.models.iter().flat_map(|model| {
-        let preset = model.preset.as_ref().map(|preset| &preset.0);
-        model.destinations().map(move |(_, to)| (to, preset))
-    })
-}
-
-fn provider<'a>(config: &'a Config, field: &str, to: &Destination) -> Result<&'a Provider, Problem> {
-    config.providers.get(&to.provider).ok_or_else(|| {
-        let known: Vec<_> = config.providers.keys().map(String::as_str).collect();
-        Problem(format!("{field}.provider"), format!("there is no provider {:?}; there are: {}", to.provider, known.join(", ")))
-    })
-}
-
 /// Where the calls of a model go, and what moves them on.
 fn fallback(config: &Config, model: &Model, dialect: Dialect) -> Result<FallbackLayer, Problem> {
     let targets = |list: &str, all: &[Destination]| {
@@ -166,57 +153,6 @@ fn fallback(config: &Config, model: &Model, dialect: Dialect) -> Result<Fallback
         }
     }
     Ok(layer.answer_headers(true).on_refusal(reviewed))
-}
-
-/// A target of a model whose targets speak this dialect.
-fn target(config: &Config, field: &str, to: &Destination, dialect: Dialect) -> Result<Target, Problem> {
-    let provider = provider(config, field, to)?;
-    if provider.dialect.0 != dialect {
-        let why = "speaks another dialect than the model's first target; until requests are translated, all must speak one";
-        return Err(Problem(format!("{field}.provider"), format!("{:?} {why}", to.provider)));
-    }
-    let mut target = at(&to.provider, provider, &to.name())?.with_model(&to.model);
-    if let Some(retries) = to.retries {
-        target = target.with_attempts(NonZeroU32::MIN.saturating_add(retries));
-    }
-    for (phase, limit) in [(Phase::FirstContent, &to.first_token_timeout), (Phase::Total, &to.timeout)] {
-        if let Some(limit) = limit {
-            target = target.with_timeout(phase, limit.0).map_err(Problem::at(field))?;
-        }
-    }
-    Ok(target)
-}
-
-/// A target of this name at a provider.
-fn at(provider: &str, told: &Provider, name: &str) -> Result<Target, Problem> {
-    let target = Target::new(name, &told.base_url).map_err(Problem::at(format!("providers.{provider}.base_url")))?;
-    let target = target.with_dialect(told.dialect.0);
-    Ok(match &*keys(provider, told)? {
-        [key] => target.with_credential(key.clone()),
-        keys => target.with_keys(keys.iter().cloned()),
-    })
-}
-
-/// The keys of a provider; none where it takes none.
-fn keys(name: &str, provider: &Provider) -> Result<Vec<Credential>, Problem> {
-    let field = |name_of: &str| format!("providers.{name}.{name_of}");
-    let (field, keys) = match (&provider.api_key_env, &provider.api_key, &provider.api_keys) {
-        (None, None, None) => return Ok(Vec::new()),
-        (Some(variable), None, None) => (field("api_key_env"), vec![env_var(variable, &field("api_key_env"))?]),
-        (None, Some(key), None) => (field("api_key"), vec![key.clone()]),
-        (None, None, Some(keys)) => (field("api_keys"), keys.clone()),
-        _ => return Err(Problem(format!("providers.{name}"), "takes only one of api_key_env, api_key and api_keys".into())),
-    };
-    if keys.is_empty() || keys.iter().collect::<HashSet<_>>().len() < keys.len() {
-        return Err(Problem(field, "needs at least one key, and each only once".into()));
-    }
-    keys.iter().map(|key| Credential::of(provider.dialect.0, key)).collect::<Result<_, _>>().map_err(Problem::at(field))
-}
-
-/// The value of a variable, which must be there.
-pub(crate) fn env_var(name: &str, field: &str) -> Result<String, Problem> {
-    let set = env::var(name).ok().filter(|value| !value.trim().is_empty());
-    set.ok_or_else(|| Problem(field.to_owned(), format!("the environment variable {name} must be set, and not empty")))
 }
 
 /// What the file can name moves on where it is named, and stays where it is not. For all else, and for a request that would fail
@@ -246,67 +182,6 @@ fn degrade(told: &Substitute) -> Result<DegradeLayer, Problem> {
         layer = layer.answer(text);
     }
     Ok(layer)
-}
-
-/// The circuit of each target, as its provider says, else the preset of the model that names it first.
-fn circuit_breaker(config: &Config) -> Result<CircuitBreakerLayer, Problem> {
-    let (mut all, mut known) = (CircuitBreakerLayer::new(), HashSet::new());
-    for (to, preset) in destinations(config) {
-        let own = config.providers.get(&to.provider).and_then(|provider| provider.circuit_breaker.as_ref());
-        let own = own.map(breaker).transpose().map_err(Problem::at(format!("providers.{}.circuit_breaker", to.provider)))?;
-        let of_preset = preset.map(Preset::circuit_breaker_layer).transpose().map_err(Problem::at("models"))?;
-        if let Some(settings) = own.or(of_preset).filter(|_| known.insert(to.name())) {
-            all = all.settings_for(to.name(), settings);
-        }
-    }
-    Ok(all)
-}
-
-/// Who says how many failures open it means that nothing else does.
-fn breaker(told: &Breaker) -> Result<CircuitBreakerLayer, InvalidConfig> {
-    let mut layer = CircuitBreakerLayer::new();
-    layer = match (told.failure_threshold, &told.window) {
-        (None, None) => layer,
-        (Some(n), None) => layer.consecutive_failures(n)?.without_failure_ratio()?,
-        (n, Some(window)) => {
-            layer.failures_in(n.unwrap_or(5), window.0)?.without_consecutive_failures()?.without_failure_ratio()?
-        }
-    };
-    if let Some(Time(time)) = &told.open_for {
-        layer = layer.open_for(*time, (*time).max(Duration::from_secs(15)))?;
-    }
-    layer.probes(told.probes.unwrap_or(1))?.success_threshold(told.success_threshold.unwrap_or(2))
-}
-
-/// Limits are the provider's, whichever of its models is asked. How much of them is used, and how long anybody waits, says the
-/// preset of the model that names it first.
-fn rate_limit(config: &Config) -> Result<RateLimitLayer, Problem> {
-    let limited = |provider: &Provider| provider.requests_per_minute.is_some() || provider.tokens_per_minute.is_some();
-    let mut layer =
-        if config.providers.values().any(limited) { RateLimitLayer::new(Limits::none()) } else { RateLimitLayer::unlimited() };
-    for (name, provider) in &config.providers {
-        let mut limits = Limits::none();
-        if let Some(n) = provider.requests_per_minute {
-            limits = limits.requests_per_minute(n);
-        }
-        if let Some(n) = provider.tokens_per_minute {
-            limits = limits.tokens_per_minute(n);
-        }
-        layer = layer.limits_for(name.as_str(), limits).profile_for(name.as_str(), Profile::of(&at(name, provider, name)?));
-        if let Some(burst) = provider.burst {
-            let field = format!("providers.{name}.burst");
-            let alone = || Problem(field, "says nothing without requests_per_minute; set both".into());
-            provider.requests_per_minute.ok_or_else(alone)?;
-            layer = layer.burst_for(name.as_str(), burst);
-        }
-        if let Some(preset) = destinations(config).filter(|(to, _)| to.provider == *name).find_map(|(_, preset)| preset) {
-            layer = layer.share_for(name.as_str(), preset.limit_share).map_err(Problem::at("models"))?;
-            layer = layer.max_wait_for(name.as_str(), preset.limit_wait);
-        }
-    }
-    let providers: HashMap<String, Arc<str>> =
-        destinations(config).map(|(to, _)| (to.name(), to.provider.as_str().into())).collect();
-    Ok(layer.key(move |head| providers.get(Target::of(&head.extensions)?.name()).cloned()))
 }
 
 impl Client {
