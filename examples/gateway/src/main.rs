@@ -4,6 +4,7 @@
 //! explains it.
 
 mod app;
+mod client;
 mod config;
 mod demo;
 mod guards;
@@ -36,7 +37,7 @@ struct Args {
     every: Option<Duration>,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,8 +66,7 @@ async fn from_file(source: &Source, args: &Args) -> Result<(), BoxError> {
     // Before anybody is told where to send what a signal would end.
     let stop = serve::signal();
     println!("listening on http://{}", listener.local_addr()?);
-    serve::serve(listener, Arc::clone(&gateway).router(), gateway.read_timeout, stop).await;
-    Ok(())
+    Ok(serve::serve(listener, Arc::clone(&gateway).router(), gateway.read_timeout, stop).await?)
 }
 
 async fn demonstrate(args: &Args) -> Result<(), BoxError> {
@@ -83,7 +83,7 @@ async fn demonstrate(args: &Args) -> Result<(), BoxError> {
     println!(r#"  curl {base}/v1/chat/completions -d '{{"model":"chat","messages":[{{"role":"user","content":"Hello?"}}]}}'"#);
     let app = Arc::clone(&gateway).router();
     tokio::select! {
-        () = serve::serve(listener, app, gateway.read_timeout, serve::signal()) => Ok(()),
+        ended = serve::serve(listener, app, gateway.read_timeout, serve::signal()) => Ok(ended?),
         ended = demo.run(&base, &gateway, args.calls, args.every.unwrap_or(Duration::from_secs(1))) => ended,
     }
 }

@@ -4,35 +4,21 @@ use std::{
     collections::{BTreeMap, HashSet},
     num::NonZeroUsize,
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use tower::{Layer, Service};
+use tower::Layer;
 use towline::{
-    AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, ConnectTimeout, DegradeLayer, Dialect, Failure, FallbackLayer,
-    InvalidConfig, MetricsObserver, Observer, RateLimitLayer, RetryLayer, Role, Scope, StackService, Target,
+    AuthorizeLayer, Cache, Call, CallLayer, CircuitBreakerLayer, DegradeLayer, Dialect, Failure, FallbackLayer, InvalidConfig,
+    MetricsObserver, Observer, RateLimitLayer, RetryLayer, Role, Scope, StackService, Target,
     axum::{Edge, EdgeLayer},
 };
 
 use crate::{
+    client::Client,
     config::{Backoff, Config, Destination, KINDS, Model, Problem, Substitute, Use},
     guards::{circuit_breaker, rate_limit},
     targets::{provider, target},
 };
-
-/// One client for all models, of which a clone counts one thing and not six.
-#[derive(Clone)]
-pub(crate) struct Client(Arc<legacy::Client<ConnectTimeout<HttpsConnector<HttpConnector>>, Full<Bytes>>>);
 
 /// How many answers are kept for each model that gives old ones when nobody can give a new one.
 const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
@@ -48,7 +34,6 @@ pub(crate) struct Served {
 
 /// What all stacks share.
 pub(crate) struct Shared {
-    client: Client,
     observer: Observer,
     retry: RetryLayer,
     pub(crate) circuit_breaker: CircuitBreakerLayer,
@@ -60,7 +45,6 @@ impl Shared {
     pub(crate) fn new(config: &Config, observer: &Arc<MetricsObserver>) -> Result<Self, Problem> {
         let observer = Observer::from(Arc::clone(observer));
         Ok(Self {
-            client: Client::new(),
             retry: RetryLayer::new().observer(observer.clone()),
             circuit_breaker: circuit_breaker(config)?.observer(observer.clone()),
             rate_limit: rate_limit(config)?.observer(observer.clone()),
@@ -89,7 +73,7 @@ impl Shared {
         let dialect = provider(config, "targets[0]", model.targets.first().ok_or_else(none)?)?.dialect.0;
         let fallback = fallback(config, model, dialect)?;
         let targets = fallback.targets().to_vec();
-        let mut stack = towline::stack(self.client.clone()).fallback(fallback);
+        let mut stack = towline::stack(Client).fallback(fallback);
         let (mut call, mut retry) = (CallLayer::new(), self.retry.clone());
         if let Some(Use(preset)) = &model.preset {
             // No file can name a queue.
@@ -182,33 +166,4 @@ fn degrade(told: &Substitute) -> Result<DegradeLayer, Problem> {
         layer = layer.answer(text);
     }
     Ok(layer)
-}
-
-impl Client {
-    /// HTTP/1.1, and TLS by Mozilla's roots.
-    fn new() -> Self {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_keepalive(Some(Duration::from_secs(60)));
-        let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
-        let client =
-            legacy::Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(ConnectTimeout::new(https));
-        Self(Arc::new(client))
-    }
-}
-
-impl Service<Request<Full<Bytes>>> for Client {
-    type Response = Response<Incoming>;
-    type Error = legacy::Error;
-    type Future = legacy::ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
-        // As the client says of itself: it makes a connection where none is idle.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Full<Bytes>>) -> legacy::ResponseFuture {
-        self.0.request(request)
-    }
 }
