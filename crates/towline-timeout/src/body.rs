@@ -21,9 +21,10 @@ pin_project! {
     ///
     /// It is `Unpin` if the body beneath is. A reader that polls it no more is not cut off: whoever holds it lets go by dropping it.
     pub struct TimedBody<B> {
-        // Both are gone once it has ended.
+        // Gone once it has ended.
         #[pin]
         body: Option<B>,
+        // None where there is nothing to keep.
         watch: Option<Watch>,
     }
 }
@@ -50,15 +51,17 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
         let mut this = self.project();
-        let (Some(body), Some(watch)) = (this.body.as_mut().as_pin_mut(), this.watch.as_mut()) else { return Poll::Ready(None) };
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let end = match body.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                watch.saw_frame(frame.data_ref().map_or(0, Buf::remaining));
+                let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                this.watch.iter_mut().for_each(|watch| watch.saw_frame(bytes));
                 return Poll::Ready(Some(Ok(frame)));
             }
             Poll::Ready(Some(Err(error))) => Some(Err(Error::from_body(error))),
             Poll::Ready(None) => None,
             Poll::Pending => {
+                let Some(watch) = this.watch.as_mut() else { return Poll::Pending };
                 let cut = ready!(watch.poll_body(cx));
                 Some(Err(watch.cut_off(&cut, || this.body.set(None))))
             }

@@ -22,7 +22,7 @@ pin_project! {
         // `None` where the deadline had passed before anything was sent, and after the answer.
         #[pin]
         inner: Option<F>,
-        // `None` after the answer.
+        // `None` where there is nothing to keep, and after the answer.
         watch: Option<Watch>,
     }
 }
@@ -30,6 +30,10 @@ pin_project! {
 impl<F> ResponseFuture<F> {
     pub(crate) const fn new(inner: F, watch: Watch) -> Self {
         Self { inner: Some(inner), watch: Some(watch) }
+    }
+
+    pub(crate) const fn passing(inner: F) -> Self {
+        Self { inner: Some(inner), watch: None }
     }
 
     pub(crate) const fn refused(watch: Watch) -> Self {
@@ -46,10 +50,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let Some(watch) = this.watch else { return Poll::Pending };
         // A response is large: it is looked at where it lies, and moved once.
         let polled = this.inner.as_mut().as_pin_mut().map(|inner| inner.poll(cx));
-        if let Some(Poll::Ready(Ok(response))) = &polled {
+        if let (Some(Poll::Ready(Ok(response))), Some(watch)) = (&polled, this.watch.as_mut()) {
             watch.saw_head(response);
         }
         let error = match polled {
@@ -60,9 +63,11 @@ where
             }
             Some(Poll::Ready(Err(error))) => Error::from(error.into()),
             Some(Poll::Pending) => {
+                let Some(watch) = this.watch.as_mut() else { return Poll::Pending };
                 let cut = ready!(watch.poll_head(cx));
                 watch.cut_off(&cut, || this.inner.set(None))
             }
+            None if this.watch.is_none() => return Poll::Pending,
             None => Error::new(Failure::new(FailureKind::DeadlineExceeded)),
         };
         this.inner.set(None);

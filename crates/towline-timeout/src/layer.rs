@@ -24,6 +24,7 @@ pub struct TimeoutLayer {
 pub(crate) struct Config {
     pub(crate) limits: Limits,
     profile: Option<Profile>,
+    pub(crate) ignores_deadline: bool,
     pub(crate) observer: Observer,
 }
 
@@ -172,6 +173,20 @@ impl TimeoutLayer {
         self
     }
 
+    /// Leaves the deadline of the [`Call`](towline_core::Call) to others, which must keep it for head and body. A layer that has no limits either passes
+    /// everything through, whatever limits a target has, and costs nothing.
+    #[must_use]
+    pub const fn without_deadline(mut self) -> Self {
+        self.config.ignores_deadline = true;
+        self
+    }
+
+    /// Whether it has no limit of its own, and none for certain requests either.
+    #[must_use]
+    pub fn has_no_limits(&self) -> bool {
+        self.config.has_no_limits()
+    }
+
     /// The limits that are set, for the [`profile`](Self::profile) of another layer.
     #[must_use]
     pub const fn limits(&self) -> Limits {
@@ -190,7 +205,7 @@ impl TimeoutLayer {
     }
 
     const fn of(limits: Limits) -> Self {
-        Self { config: Config { limits, profile: None, observer: Observer::none() } }
+        Self { config: Config { limits, profile: None, ignores_deadline: false, observer: Observer::none() } }
     }
 }
 
@@ -198,11 +213,20 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout::new(inner, Arc::new(self.config.clone()))
+        Timeout::new(inner, (!self.config.is_idle()).then(|| Arc::new(self.config.clone())))
     }
 }
 
 impl Config {
+    fn has_no_limits(&self) -> bool {
+        self.limits == Limits::NONE && self.profile.is_none()
+    }
+
+    /// Whether there is nothing to keep. A target's own limits are for the layer of each attempt, which has some.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ignores_deadline && self.has_no_limits()
+    }
+
     /// The limits of one request where they are not ours: what the target says for itself, else what the profile chooses.
     pub(crate) fn own_limits(&self, facts: Option<&Facts>, target: Option<&Target>) -> Option<Box<Limits>> {
         let (chosen, target) = (self.chosen(facts, target), target.filter(|target| Limits::are_told_by(target)));
@@ -241,6 +265,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("limits", &self.limits)
             .field("profile", &self.profile.is_some())
+            .field("ignores_deadline", &self.ignores_deadline)
             .field("observer", &self.observer)
             .finish()
     }

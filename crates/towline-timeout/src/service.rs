@@ -15,11 +15,12 @@ use crate::{ResponseFuture, TimedBody, layer::Config, watch::Watch};
 #[derive(Clone, Debug)]
 pub struct Timeout<S> {
     inner: S,
-    config: Arc<Config>,
+    /// None where there is nothing to keep.
+    config: Option<Arc<Config>>,
 }
 
 impl<S> Timeout<S> {
-    pub(crate) const fn new(inner: S, config: Arc<Config>) -> Self {
+    pub(crate) const fn new(inner: S, config: Option<Arc<Config>>) -> Self {
         Self { inner, config }
     }
 
@@ -53,7 +54,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let watch = Watch::new(&self.config, request.extensions());
+        let Some(config) = &self.config else { return ResponseFuture::passing(self.inner.call(request)) };
+        let watch = Watch::new(config, request.extensions());
         if watch.is_past_deadline() {
             ResponseFuture::refused(watch)
         } else {

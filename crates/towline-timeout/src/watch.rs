@@ -48,7 +48,8 @@ impl Watch {
     }
 
     fn exchange(&self) -> Exchange {
-        Exchange { began: self.began, deadline: self.call.as_ref().and_then(Call::deadline), stream: self.is_stream }
+        let kept = self.call.as_ref().filter(|_| !self.config.ignores_deadline);
+        Exchange { began: self.began, deadline: kept.and_then(Call::deadline), stream: self.is_stream }
     }
 
     fn limits(&self) -> &Limits {

@@ -56,6 +56,30 @@ async fn a_target_with_a_limit_of_its_own_is_waited_for_no_longer_and_no_shorter
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_deadline_can_be_left_to_others_and_own_limits_still_hold() {
+    let layer = TimeoutLayer::new().idle(secs(9)).unwrap().without_deadline();
+    let seen = reading(&layer, with_deadline(5), Response::new(paced([8, 8]))).await;
+    assert_eq!(seen, (2, Ok(()), 16));
+    let seen = reading(&layer, with_deadline(5), Response::new(paced([8, 10]))).await;
+    assert_eq!(seen, (1, Err(IDLE), 17));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_and_without_the_deadline_all_passes_through() {
+    let layer = TimeoutLayer::new().without_deadline();
+    assert!(layer.has_no_limits() && !TimeoutLayer::call().has_no_limits());
+    assert!(!TimeoutLayer::new().profile(|_, _| None).has_no_limits());
+    let seen = reading(&layer, with_deadline(5), Response::new(paced([8, 80]))).await;
+    assert_eq!(seen, (2, Ok(()), 88));
+    let mut service = layer.layer(service_fn(async |_: Request| -> Answer { Ok(Response::new(Empty::new())) }));
+    let mut answered = tokio_test::task::spawn(service.call(with_deadline(0)));
+    assert!(matches!(answered.poll(), std::task::Poll::Ready(Ok(_))));
+    assert!(answered.poll().is_pending(), "polled again it stays pending");
+    let failing = service_fn(async |_: Request| -> Answer { Err("out of order".into()) });
+    assert_eq!(layer.layer(failing).oneshot(Request::default()).await.unwrap_err().kind(), FailureKind::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_is_a_timeout_of_the_provider() {
     let heard = Arc::new(Heard::default());
     let layer = TimeoutLayer::attempt().observer(Arc::clone(&heard));

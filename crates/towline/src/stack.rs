@@ -233,6 +233,9 @@ impl<S> Stack<S> {
         let attempt = layers.attempt_timeout().layer(layers.authorize.layer(layers.classify().layer(self.transport.clone())));
         let guarded = layers.circuit_breaker.layer(layers.rate_limit.layer(attempt));
         let targets = layers.fallback.layer(layers.retry.layer(guarded));
-        Ok(layers.call.layer(layers.degrade.layer(layers.call_timeout.layer(targets))))
+        // Its deadline the layer above keeps until there is a head, and the one of the attempt until the body has ended.
+        let call_timeout = layers.call_timeout.clone();
+        let call_timeout = if call_timeout.has_no_limits() { call_timeout.without_deadline() } else { call_timeout };
+        Ok(layers.call.layer(layers.degrade.layer(call_timeout.layer(targets))))
     }
 }
