@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request,
+    HeaderMap, HeaderName, HeaderValue, Request,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING},
 };
 use http_body_util::Full;
@@ -45,11 +45,13 @@ fn mend(headers: &mut HeaderMap, length: usize) {
     if !headers.get_all(ACCEPT_ENCODING).iter().eq(["identity"]) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(TRAILER);
     let says = |value: &HeaderValue| value.to_str().ok()?.parse().ok();
-    if headers.get_all(CONTENT_LENGTH).iter().any(|value| says(value) != Some(length)) {
-        headers.remove(CONTENT_LENGTH);
+    let contradicts = |(name, value): (&HeaderName, &HeaderValue)| {
+        *name == TRANSFER_ENCODING || *name == TRAILER || (*name == CONTENT_LENGTH && says(value) != Some(length))
+    };
+    // Most requests have none of them.
+    while let Some(name) = headers.iter().find(|header| contradicts(*header)).map(|(name, _)| name.clone()) {
+        headers.remove(name);
     }
 }
 

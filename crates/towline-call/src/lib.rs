@@ -74,7 +74,7 @@
 //!
 //! Eight allocations where nothing has extensions yet: the handle, the body while it is read, and three each for the extensions of the request and of
 //! the response.
-//! Two more for the model's name, and one or two where a body comes in several frames. No timer until there is something to
+//! One more for the model's name, and one or two where a body comes in several frames. No timer until there is something to
 //! wait for, and no allocation for it. Waiting needs a tokio runtime with its time enabled.
 //!
 //! # Cancellation

@@ -98,10 +98,12 @@ mod tests {
 
     use super::*;
 
+    type Says = Poll<Result<(), ()>>;
+
     /// Says what it is told to say, and writes down which instance was asked or called.
     struct Script {
         instance: usize,
-        says: Rc<RefCell<Vec<Poll<Result<(), ()>>>>>,
+        says: Rc<RefCell<Vec<Says>>>,
         log: Rc<RefCell<Vec<(&'static str, usize)>>>,
     }
 
@@ -127,7 +129,7 @@ mod tests {
         }
     }
 
-    fn script(says: Poll<Result<(), ()>>) -> Script {
+    fn script(says: Says) -> Script {
         Script { instance: 0, says: Rc::new(RefCell::new(vec![says])), log: Rc::default() }
     }
 

@@ -17,7 +17,8 @@ pub(crate) fn say_in_headers<R>(response: &mut Response<R>, attempts: usize, mov
     let target = Target::of(response.extensions()).and_then(|target| HeaderValue::from_str(target.name()).ok());
     let moved = moved.map(|kind| HeaderValue::from_static(kind.name()));
     let headers = response.headers_mut();
-    for (name, value) in [(TARGET, target), (ATTEMPTS, Some(attempts.into())), (FALLBACK, moved)] {
+    let attempts = if attempts == 1 { HeaderValue::from_static("1") } else { attempts.into() };
+    for (name, value) in [(TARGET, target), (ATTEMPTS, Some(attempts)), (FALLBACK, moved)] {
         value.map(|value| headers.insert(name, value));
     }
 }

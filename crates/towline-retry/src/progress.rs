@@ -51,6 +51,9 @@ pub(crate) struct Next<S, B, R> {
     last: Option<Result<Response<R>, Error>>,
 }
 
+/// Why there is no further attempt, and what the last one failed with.
+type Stopped = (StopReason, Failure);
+
 /// An error body up to this size that was classified lies in memory.
 const IN_MEMORY: u64 = 64 * 1024;
 
@@ -110,7 +113,7 @@ impl Progress {
         failure: Failure,
         status: Option<StatusCode>,
         kept: Option<&KeptRequest<B>>,
-    ) -> Result<Box<Next<S, B, R>>, (StopReason, Failure)> {
+    ) -> Result<Box<Next<S, B, R>>, Stopped> {
         let now = Instant::now();
         let (wait, free) = match self.decide(&failure, status, now) {
             Decision::Retry { wait, free } => (wait, free),

@@ -37,6 +37,7 @@ pub(super) struct Attempt<S, B> {
 pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Vec<Credential>, BoxError>> + Send>>;
 
 /// What to do with a request that has no credentials yet.
+#[allow(clippy::large_enum_variant, reason = "it lives for a moment, and the large one is the usual one")]
 pub(super) enum Next<B> {
     Send(Request<B>),
     Wait(Asked),
