@@ -7,7 +7,7 @@ use towline_core::{InvalidConfig, say::time};
 use crate::{
     Dimension, Limits, RateLimitLayer,
     limits::DIMENSIONS,
-    shared::{Settings, Shared},
+    shared::{Own, Settings, Shared},
 };
 
 impl RateLimitLayer {
@@ -18,13 +18,10 @@ impl RateLimitLayer {
     /// `limits_for`, `burst_for`, `share_for`, `max_wait_for` or `profile_for` if there is no target of a name that has its own.
     pub fn acts_for(&self, targets: &[&str]) -> Result<(), InvalidConfig> {
         let Some(settings) = self.settings().filter(|settings| settings.key.is_none()) else { return Ok(()) };
-        let mut names = (settings.own.keys().map(|name| ("limits_for", name)))
-            .chain(settings.bursts.keys().map(|name| ("burst_for", name)))
-            .chain(settings.shares.keys().map(|name| ("share_for", name)))
-            .chain(settings.waits.keys().map(|name| ("max_wait_for", name)))
-            .chain(settings.profiles.keys().map(|name| ("profile_for", name)));
-        match names.find(|(_, name)| !targets.contains(&&***name)) {
-            Some((field, name)) => Err(InvalidConfig::new(field, format!("names {name:?}, and there is no target called so"))),
+        match settings.own.iter().find(|(name, _)| !targets.contains(&&***name)) {
+            Some((name, own)) => {
+                Err(InvalidConfig::new(own.field(), format!("names {name:?}, and there is no target called so")))
+            }
             None => Ok(()),
         }
     }
@@ -36,14 +33,38 @@ impl RateLimitLayer {
         if settings.terms.find || settings.key.is_some() {
             return None;
         }
-        let limit = settings.own.get(target).unwrap_or(&settings.terms.limits).get(Dimension::Requests)?;
+        let own = settings.own(target);
+        let limit = own.limits.unwrap_or(settings.terms.limits).get(Dimension::Requests)?;
         let steady = u128::from(limit).saturating_mul(within.as_millis()) / 60_000;
-        let burst = settings.bursts.get(target).copied().or(settings.terms.burst).unwrap_or_else(|| limit.div_ceil(60));
+        let burst = own.burst.or(settings.terms.burst).unwrap_or_else(|| limit.div_ceil(60));
         Some(u64::try_from(steady).unwrap_or(u64::MAX).saturating_add(burst))
     }
 
     fn settings(&self) -> Option<&Settings> {
         self.shared.as_deref().map(Shared::settings)
+    }
+}
+
+impl Own {
+    /// The method that said some of it.
+    const fn field(&self) -> &'static str {
+        match self {
+            Self { limits: Some(_), .. } => "limits_for",
+            Self { burst: Some(_), .. } => "burst_for",
+            Self { share: Some(_), .. } => "share_for",
+            Self { max_wait: Some(_), .. } => "max_wait_for",
+            _ => "profile_for",
+        }
+    }
+
+    fn lines(&self) -> [Option<String>; 5] {
+        [
+            self.limits.map(|limits| limits.to_string()),
+            self.burst.map(|n| format!("at most {n} requests at once after a pause")),
+            self.share.map(|share| format!("{} % of its limits", percent(share))),
+            self.max_wait.map(|wait| format!("in line for at most {}", time(wait))),
+            self.profile.map(|profile| format!("tokens counted as by {profile:?}")),
+        ]
     }
 }
 
@@ -53,21 +74,10 @@ impl fmt::Display for RateLimitLayer {
         let (terms, bounds) = (&settings.terms, &settings.bounds);
         let whose = if settings.key.is_some() { "each key of yours" } else { "each target" };
         writeln!(f, "{whose}: {}{}", terms.limits, if terms.find { ", to begin with" } else { "" })?;
-        let mut own: Vec<_> = settings.own.iter().collect();
-        own.sort_by_key(|(name, _)| *name);
-        own.into_iter().try_for_each(|(name, limits)| writeln!(f, "{name:?}: {limits}"))?;
-        let mut bursts: Vec<_> = settings.bursts.iter().collect();
-        bursts.sort();
-        bursts.into_iter().try_for_each(|(name, n)| writeln!(f, "{name:?}: at most {n} requests at once after a pause"))?;
-        let mut shares: Vec<_> = settings.shares.iter().collect();
-        shares.sort();
-        shares.into_iter().try_for_each(|(name, share)| writeln!(f, "{name:?}: {} % of its limits", percent(*share)))?;
-        let mut waits: Vec<_> = settings.waits.iter().collect();
-        waits.sort();
-        waits.into_iter().try_for_each(|(name, wait)| writeln!(f, "{name:?}: in line for at most {}", time(*wait)))?;
-        let mut profiles: Vec<_> = settings.profiles.iter().collect();
-        profiles.sort_by_key(|(name, _)| *name);
-        profiles.into_iter().try_for_each(|(name, profile)| writeln!(f, "{name:?}: tokens counted as by {profile:?}"))?;
+        settings
+            .own
+            .iter()
+            .try_for_each(|(name, own)| own.lines().into_iter().flatten().try_for_each(|line| writeln!(f, "{name:?}: {line}")))?;
         write!(f, "{} % of that", percent(terms.thousandths))?;
         if let Some(burst) = terms.burst {
             write!(f, "; at most {burst} requests at once after a pause")?;
@@ -116,8 +126,8 @@ mod tests {
         let layer = layer.share_for("b", 0.5).unwrap().max_wait_for("b", Duration::from_secs(300));
         assert_eq!(
             layer.to_string(),
-            "each target: 600 requests a minute, 30000 tokens a minute\n\"b\": 3 requests at once\n\
-             \"a\": at most 2 requests at once after a pause\n\"b\": 50 % of its limits\n\"b\": in line for at most 5 min\n\"b\": tokens counted as by Azure\n\
+            "each target: 600 requests a minute, 30000 tokens a minute\n\
+             \"a\": at most 2 requests at once after a pause\n\"b\": 3 requests at once\n\"b\": 50 % of its limits\n\"b\": in line for at most 5 min\n\"b\": tokens counted as by Azure\n\
              95 % of that; at most 4 requests at once after a pause; tokens counted as by Any\nin line for at most 30 s, 1000 at once"
         );
         let strict = RateLimitLayer::find_requests_per_minute(rate(9)).max_wait(Duration::ZERO).to_string();

@@ -14,7 +14,7 @@ use crate::{
     Estimate, Limits, Profile, RateLimit, RateLimitHandle,
     books::Terms,
     cost::Estimator,
-    shared::{Settings, Shared},
+    shared::{Own, Settings, Shared},
 };
 
 /// Keeps a service within limits, apart for each [`Target`](towline_core::Target). See the [crate's page](crate).
@@ -82,9 +82,7 @@ impl RateLimitLayer {
     /// `share_for` unless it lies between 0.001 and 1.
     pub fn share_for(self, name: impl Into<Arc<str>>, share: f64) -> Result<Self, InvalidConfig> {
         let thousandths = thousandths("share_for", share)?;
-        Ok(self.with(|settings| {
-            settings.shares.insert(name.into(), thousandths);
-        }))
+        Ok(self.with_own(name, |own| own.share = Some(thousandths)))
     }
 
     /// How many requests may pass at once after a pause. Default: those of one second, at least one.
@@ -112,25 +110,19 @@ impl RateLimitLayer {
     /// A [`profile`](Self::profile) of its own for a target by its name, or for a key.
     #[must_use]
     pub fn profile_for(self, name: impl Into<Arc<str>>, profile: Profile) -> Self {
-        self.with(|settings| {
-            settings.profiles.insert(name.into(), profile);
-        })
+        self.with_own(name, |own| own.profile = Some(profile))
     }
 
     /// Limits of its own for a target by its name, or for a key.
     #[must_use]
     pub fn limits_for(self, name: impl Into<Arc<str>>, limits: Limits) -> Self {
-        self.with(|settings| {
-            settings.own.insert(name.into(), limits);
-        })
+        self.with_own(name, |own| own.limits = Some(limits))
     }
 
     /// A [`burst`](Self::burst) of its own for a target by its name, or for a key.
     #[must_use]
     pub fn burst_for(self, name: impl Into<Arc<str>>, n: NonZeroU32) -> Self {
-        self.with(|settings| {
-            settings.bursts.insert(name.into(), n.get().into());
-        })
+        self.with_own(name, |own| own.burst = Some(n.get().into()))
     }
 
     /// Who estimates what a request costs. Default: its [facts](towline_core::Facts).
@@ -166,9 +158,7 @@ impl RateLimitLayer {
     /// A [`max_wait`](Self::max_wait) of its own for a target by its name, or for a key.
     #[must_use]
     pub fn max_wait_for(self, name: impl Into<Arc<str>>, max_wait: Duration) -> Self {
-        self.with(|settings| {
-            settings.waits.insert(name.into(), max_wait);
-        })
+        self.with_own(name, |own| own.max_wait = Some(max_wait))
     }
 
     /// How many may wait for one target. Whoever comes when there are as many is refused at once. Default: 1000; with 0
@@ -197,6 +187,10 @@ impl RateLimitLayer {
 
     fn from_settings(settings: Settings) -> Self {
         Self { shared: Some(Arc::new(Shared::new(settings))) }
+    }
+
+    fn with_own(self, name: impl Into<Arc<str>>, change: impl FnOnce(&mut Own)) -> Self {
+        self.with(|settings| change(settings.own.entry(name.into()).or_default()))
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -1,6 +1,11 @@
 //! What the services of one layer share: limits for requests without a target, and for each target or key.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Extensions, request::Parts};
 use parking_lot::RwLock;
@@ -19,19 +24,23 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) terms: Terms,
-    /// The limits of those that have some of their own.
-    pub(crate) own: HashMap<Arc<str>, Limits>,
-    /// The bursts of those that have one of their own.
-    pub(crate) bursts: HashMap<Arc<str>, u64>,
-    /// The shares of it, in thousandths, and the longest waits, of those that have some of their own.
-    pub(crate) shares: HashMap<Arc<str>, u32>,
-    pub(crate) waits: HashMap<Arc<str>, Duration>,
-    /// How those count that count in a way of their own.
-    pub(crate) profiles: HashMap<Arc<str>, Profile>,
+    /// What single targets or keys have of their own, by name.
+    pub(crate) own: BTreeMap<Arc<str>, Own>,
     pub(crate) bounds: Bounds,
     pub(crate) estimator: Estimator,
     pub(crate) key: Option<KeyOf>,
     pub(crate) observer: Observer,
+}
+
+/// What one target or key was told in the place of what holds for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Own {
+    pub(crate) limits: Option<Limits>,
+    pub(crate) burst: Option<u64>,
+    /// In thousandths.
+    pub(crate) share: Option<u32>,
+    pub(crate) max_wait: Option<Duration>,
+    pub(crate) profile: Option<Profile>,
 }
 
 pub(crate) type KeyOf = Arc<dyn Fn(&Parts) -> Option<Arc<str>> + Send + Sync>;
@@ -66,17 +75,26 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Settings {
     pub(crate) fn new(terms: Terms) -> Self {
         let bounds = Bounds { max_wait: Duration::from_secs(30), queue: 1000 };
-        let (own, bursts, profiles) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (shares, waits, estimator) = (HashMap::new(), HashMap::new(), Estimator::default());
-        Self { terms, own, bursts, shares, waits, profiles, bounds, estimator, key: None, observer: Observer::none() }
+        let (own, estimator) = (BTreeMap::new(), Estimator::default());
+        Self { terms, own, bounds, estimator, key: None, observer: Observer::none() }
     }
 
     /// The terms of a target with these limits.
     fn terms_of(&self, key: &str, limits: Limits) -> Terms {
-        let profile = self.profiles.get(key).copied().unwrap_or(self.terms.profile);
-        let (burst, max_wait) = (self.bursts.get(key).copied().or(self.terms.burst), self.waits.get(key).copied());
-        let thousandths = self.shares.get(key).copied().unwrap_or(self.terms.thousandths);
-        Terms { limits, profile, thousandths, burst, max_wait, ..self.terms }
+        let own = self.own(key);
+        Terms {
+            limits,
+            profile: own.profile.unwrap_or(self.terms.profile),
+            thousandths: own.share.unwrap_or(self.terms.thousandths),
+            burst: own.burst.or(self.terms.burst),
+            max_wait: own.max_wait,
+            ..self.terms
+        }
+    }
+
+    /// What a target or key has of its own, which is nothing for most.
+    pub(crate) fn own(&self, key: &str) -> Own {
+        self.own.get(key).copied().unwrap_or_default()
     }
 }
 
@@ -85,8 +103,9 @@ impl Shared {
         let now = Instant::now();
         let untargeted = Arc::new(Limiter::new(settings.terms, settings.observer.clone(), now));
         // Who came last may have been charged as late as its longest wait allows, and the buckets fill from then on.
-        let terms = settings.own.iter().map(|(key, limits)| settings.terms_of(key, *limits)).chain([settings.terms]);
-        let longest_wait = settings.waits.values().copied().fold(settings.bounds.max_wait, Duration::max);
+        let limited = settings.own.iter().filter_map(|(key, own)| Some(settings.terms_of(key, own.limits?)));
+        let terms = limited.chain([settings.terms]);
+        let longest_wait = settings.own.values().filter_map(|own| own.max_wait).fold(settings.bounds.max_wait, Duration::max);
         let full_again = terms.map(|terms| terms.fill_in()).max().unwrap_or_default().saturating_add(longest_wait);
         let targeted = Keyed::new(IDLE.max(full_again), now);
         Self { settings, changed: RwLock::default(), untargeted, targeted }
@@ -132,7 +151,7 @@ impl Shared {
     /// The terms of a target that is not known, or not any more.
     pub(crate) fn terms_of(&self, key: &str) -> Terms {
         let changed = self.changed.read().get(key).copied();
-        let limits = changed.or_else(|| self.settings.own.get(key).copied());
+        let limits = changed.or_else(|| self.settings.own(key).limits);
         self.settings.terms_of(key, limits.unwrap_or(self.settings.terms.limits))
     }
 
