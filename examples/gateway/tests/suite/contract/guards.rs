@@ -145,3 +145,18 @@ async fn a_circuit_opens_after_so_many_failures_and_is_closed_again_by_probes() 
         assert_eq!(gateway.ask(CHAT, false).await.header("x-towline-target"), Some("one/m"));
     }
 }
+
+/// Connections are spread over threads, of which each has its own connections to providers.
+#[tokio::test]
+async fn a_circuit_that_one_connection_opened_is_open_for_all() {
+    let [a, b] = started().await;
+    a.otherwise(Reply::error_of(CHAT, ProviderError::ServerError));
+    b.speak(CHAT, Answer::counting(1));
+    let breaker = "circuit_breaker = { failure_threshold = 3, open_for = \"20s\" }";
+    let gateway = Arc::new(Gateway::start(&guarded(&a, breaker, &b)).await);
+    for _ in 0..3 {
+        assert_eq!(gateway.ask(CHAT, false).await.header("x-towline-target"), Some("two/n"));
+    }
+    assert_eq!(answered(&gateway, 12).await.get("two/n"), Some(&12));
+    assert_eq!((a.hits(), b.hits()), (3, 15));
+}
