@@ -112,7 +112,7 @@
 //!
 //! A success costs one allocation, the copy of the head, whatever the number of headers; and none at all with
 //! `attempts(1)` or a body that can be sent only once. On top come what the caller's own types take for their clone: a
-//! map of extensions where there are others than a [`Call`] and a [`Target`](towline_core::Target) (two and one for each extension), a URI or body made of an
+//! map of extensions where there are others than a [`Call`] and a [`Target`] (two and one for each extension), a URI or body made of an
 //! unshared buffer (one), and the first line of the trail of a [`Call`] (one).
 //!
 //! # Errors
