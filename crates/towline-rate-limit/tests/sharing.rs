@@ -142,26 +142,29 @@ fn a_share_that_makes_no_sense_is_refused_by_name() {
     assert!(whole(60).share(0.001).is_ok() && whole(60).share(1.0).is_ok());
 }
 
+/// Fewer tokens than the books keep low points for, so that each refund is exact, however long a thread was held up before it.
 #[test]
 fn threads_neither_lose_nor_make_tokens() {
-    let layer = whole(1).burst(burst(1000)).max_wait(Duration::ZERO);
-    let served = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut service = layer.layer(Log::new());
-                for n in 0..2000 {
-                    // Each second one leaves before it is sent.
-                    let mut future = tokio_test::task::spawn(service.call(Request::new(n)));
-                    if n % 2 == 0 && matches!(future.poll(), Poll::Ready(Ok(_))) {
-                        served.fetch_add(1, Ordering::Relaxed);
+    for _ in 0..20 {
+        let layer = whole(1).burst(burst(50)).max_wait(Duration::ZERO);
+        let served = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut service = layer.layer(Log::new());
+                    for n in 0..200 {
+                        // Each second one leaves before it is sent.
+                        let mut future = tokio_test::task::spawn(service.call(Request::new(n)));
+                        if n % 2 == 0 && matches!(future.poll(), Poll::Ready(Ok(_))) {
+                            served.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
-                }
-            });
-        }
-    });
-    // Whoever leaves may have held the last one until all others had asked for the last time.
-    let left = usize::try_from(layer.handle().available(None)).unwrap();
-    assert_eq!(served.into_inner() + left, 1000);
-    assert!(left <= 4, "each thread holds one at most, and {left} are left");
+                });
+            }
+        });
+        // Whoever leaves may have held the last one until all others had asked for the last time.
+        let left = usize::try_from(layer.handle().available(None)).unwrap();
+        assert_eq!(served.into_inner() + left, 50);
+        assert!(left <= 4, "each thread holds one at most, and {left} are left");
+    }
 }
