@@ -47,8 +47,8 @@ pin_project! {
     }
 }
 
-/// What there is to wait for before the service beneath can be called, and for most calls is not. On the heap, so that the futures of the others are no
-/// larger for it.
+/// What there is to wait for before the service beneath can be called, and for most calls is not. On the heap, so that the futures of
+/// the others are no larger for it.
 #[allow(clippy::large_enum_variant, reason = "it is on the heap as it is")]
 enum Rare<S, B> {
     Reading(Pin<Box<Collect<B>>>, Request<Full<Bytes>>, S),

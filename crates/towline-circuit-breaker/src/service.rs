@@ -15,7 +15,7 @@ use crate::{GuardedBody, ResponseFuture, breaker::Breaker, line::Lane, permit::P
 /// A service behind circuits; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 ///
 /// It is always ready, since whether a request may pass depends on the request. What passes has the inner service readied first: at once if
-/// it can be, else by a clone inside the call's future. An open circuit waits for nobody.
+/// it can be, else inside the call's future. An open circuit waits for nobody.
 #[derive(Debug)]
 pub struct CircuitBreaker<S> {
     inner: S,

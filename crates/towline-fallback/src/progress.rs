@@ -104,7 +104,8 @@ where
         self.judge(Err(Failure::new(FailureKind::Timeout(phase)).into()))
     }
 
-    /// Whether a hop's answer is that of the call, being no failure, as nearly all are. It is marked where it lies then, since a response is large.
+    /// Whether a hop's answer is that of the call, being no failure, as nearly all are. It is marked where it lies then, since a response
+    /// is large.
     pub(crate) fn passes(&mut self, response: &mut Response<R>) -> bool {
         let Some((at, target)) = self.at.zip(self.target().cloned()) else { return true };
         let outcome = Outcome::of_response(response);

@@ -172,8 +172,8 @@
 //!
 //! A request that need not wait costs a short lock, a second one at the end of its answer where tokens or concurrency are
 //! limited, a look through the answer's headers, and no allocation (the first to each target makes that target's
-//! bucket). One that waits costs two allocations, for its turn and for what is to be sent then, and three polls: it joins the line, becomes its head, and passes. An
-//! unlimited layer forwards `poll_ready` and `call` and costs nothing.
+//! bucket). One that waits costs two allocations, for its turn and for what is to be sent then, and three polls: it joins
+//! the line, becomes its head, and passes. An unlimited layer forwards `poll_ready` and `call` and costs nothing.
 //!
 //! # What it does not do
 //!

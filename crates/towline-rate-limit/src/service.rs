@@ -18,7 +18,8 @@ use crate::{
 /// A service kept within a rate; made by [`RateLimitLayer`](crate::RateLimitLayer).
 ///
 /// It is always ready, since whether a request may pass depends on the request. The inner service is readied within the call, once it is
-/// the request's turn: at once if it can be, else by a clone inside the call's future. Whoever waits in line holds no connection and no permit. An unlimited one is as ready as the service beneath and calls that itself.
+/// the request's turn: at once if it can be, else inside the call's future. Whoever waits in line holds no connection and no permit. An
+/// unlimited one is as ready as the service beneath and calls that itself.
 #[derive(Clone, Debug)]
 pub struct RateLimit<S> {
     inner: S,

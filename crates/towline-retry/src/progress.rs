@@ -65,7 +65,8 @@ impl Progress {
         Self { shared, call, target, sent: 1, free_made: false, paid: None, began, waited: Duration::ZERO }
     }
 
-    /// Whether the answer to the attempt under way is handed on, being no failure, as nearly all are. It stays where it lies, since a response is large.
+    /// Whether the answer to the attempt under way is handed on, being no failure, as nearly all are. It stays where it lies, since a
+    /// response is large.
     pub(crate) fn passes<R>(&mut self, response: &Response<R>) -> bool {
         let outcome = Outcome::of_response(response);
         if outcome.failure().is_some() {

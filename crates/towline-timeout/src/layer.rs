@@ -173,8 +173,8 @@ impl TimeoutLayer {
         self
     }
 
-    /// Leaves the deadline of the [`Call`](towline_core::Call) to others, which must keep it for head and body. A layer that has no limits either passes
-    /// everything through, whatever limits a target has, and costs nothing.
+    /// Leaves the deadline of the [`Call`](towline_core::Call) to others, which must keep it for head and body. A layer that has no limits
+    /// either passes everything through, whatever limits a target has, and costs nothing.
     #[must_use]
     pub const fn without_deadline(mut self) -> Self {
         self.config.ignores_deadline = true;

@@ -100,10 +100,10 @@
 //!
 //! # Cost
 //!
-//! One look at the clock for a call that never waits, two for a stream whose first content is not there with its head. A document costs no
-//! allocation; a stream one, for its pace, and another where its limits are not the layer's own. The first wait allocates the timer (one allocation), which goes from the head to the body and is set anew only when it
-//! fires, not for each frame. A frame of a stream that was waited for costs one more look at the clock. Waiting needs a tokio runtime with
-//! its time enabled.
+//! One look at the clock for a call that never waits, two for a stream whose first content is not there with its head. A document costs
+//! no allocation; a stream one, for its pace, and another where its limits are not the layer's own. The first wait allocates the timer
+//! (one allocation), which goes from the head to the body and is set anew only when it fires, not for each frame. A frame of a stream
+//! that was waited for costs one more look at the clock. Waiting needs a tokio runtime with its time enabled.
 //!
 //! # Cancellation
 //!

@@ -19,8 +19,8 @@ use tokio::{
 /// The most bytes that are read ahead of a connection, and so the longest head.
 const HEAD_BYTES: usize = 64 << 10;
 
-/// How often a thread wakes with nothing to do. Where no timer is to fire before it, a new one is announced to the runtime by a system call: each call,
-/// which begins with some that never fire, would make one.
+/// How often a thread wakes with nothing to do. A timer that would fire before all others is announced to the runtime by a system call,
+/// and each call to an idle thread, which begins with some that never fire, would make one.
 const TICK: Duration = Duration::from_millis(250);
 
 /// A thread with a runtime of its own, until it is dropped. All that a call wakes is on its caller's thread: to wake another one takes

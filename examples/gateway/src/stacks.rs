@@ -1,4 +1,4 @@
-//! From the file to one stack for each model, all over one client, with circuits, limits and budgets that they share.
+//! From the file to one stack for each model, with circuits, limits and budgets that they share.
 
 use std::{
     collections::{BTreeMap, HashSet},
